@@ -1,0 +1,25 @@
+"""PyTorch with torch.compile: the same tensors and ops, and compiled functions through Inductor."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+
+import torch
+
+from ember_ml.backend.torch_backend import TorchBackend
+
+
+class TorchOptimizedBackend(TorchBackend):
+    """PyTorch whose compiled functions go through torch.compile. Runs eagerly, and says so, without a C++ compiler."""
+
+    name = "torch_optimized"
+    _warned = False
+
+    def jit(self, function, *, loops=False):
+        if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+            if not TorchOptimizedBackend._warned:
+                TorchOptimizedBackend._warned = True
+                warnings.warn("torch_optimized: no C++ compiler found, compiled functions run eagerly", stacklevel=2)
+            return function
+        return function if loops else torch.compile(function, dynamic=False)

@@ -1,0 +1,9 @@
+"""From functions to programs: gradients, graphs, printed Python."""
+
+from ember_ml.compiler.compile import Compiled as Compiled
+from ember_ml.compiler.compile import compile as compile
+from ember_ml.compiler.compile import jit as jit
+from ember_ml.compiler.grad import custom_vjp as custom_vjp
+from ember_ml.compiler.grad import grad as grad
+from ember_ml.compiler.grad import value_and_grad as value_and_grad
+from ember_ml.compiler.grad import vjp as vjp

@@ -1,0 +1,129 @@
+"""A graph printed as straight-line Python, bound to one engine's raw functions. It is meant to be read."""
+
+from __future__ import annotations
+
+import linecache
+import math
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from ember_ml.backend import Backend
+from ember_ml.core import Graph
+from ember_ml.core.graph import Step, Var
+
+_SERIAL = count(1)
+
+
+def build(graph: Graph, backend: Backend) -> tuple[Callable, str]:
+    """Return the function of a graph on an engine, and the source it was made from."""
+    printer = _Printer(backend)
+    source = printer.function("evaluate", graph)
+    file = f"<ember_ml compiled {next(_SERIAL)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), printer.scope)
+    for name, body in printer.bodies.items():
+        printer.scope[name].out_specs = body.out_specs
+    return printer.scope["evaluate"], source
+
+
+class _Printer:
+    """Prints functions, and gathers in `scope` what their names stand for."""
+
+    def __init__(self, backend: Backend):
+        self.backend = backend
+        self.scope: dict[str, Any] = {"inf": math.inf, "nan": math.nan}
+        self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
+        self.constants: dict[int, str] = {}
+
+    def function(self, name: str, graph: Graph) -> str:
+        """Return the text of one function, and before it those of the bodies that it uses."""
+        anchor = str(graph.inputs[0]) if graph.inputs else None
+        before = len(self.bodies)
+        lines = [self.line(step, anchor) for step in graph.steps]
+        results = "".join(f"{self.written(x)}, " for x in graph.outputs)
+        text = "\n".join(
+            [f"def {name}({', '.join(map(str, graph.inputs))}):", *lines, f"    return ({results.rstrip()})"]
+        )
+        inner = [self.function(n, g) for n, g in list(self.bodies.items())[before:] if n not in self.scope]
+        return "\n\n\n".join([*inner, text]) + ("" if inner else "\n")
+
+    def line(self, step: Step, anchor: str | None) -> str:
+        """Return one step as a line, with what it makes as a comment."""
+        attrs = dict(step.attrs)
+        given = [self.written(a) for a in step.args]
+        if step.op.creates:
+            attrs["like"] = None
+        given += [f"{k}={self.setting(k, v, anchor, step)}" for k, v in attrs.items()]
+        outs = ", ".join(map(str, step.outs)) + ("," if step.several and len(step.outs) == 1 else "")
+        made = "; ".join(str(v.spec) for v in step.outs)
+        return f"    {outs} = {self.callee(step)}({', '.join(given)})  # {made}"
+
+    def setting(self, name: str, value: Any, anchor: str | None, step: Step) -> str:
+        """Return a keyword's value as text; what is created joins the engine and device of the first input."""
+        if name == "like" and step.op.creates:
+            return anchor or "None"
+        return self.written(value)
+
+    def written(self, x: Any) -> str:
+        """Return an argument as text."""
+        if x is None or isinstance(x, Var | bool | int | float | complex | slice) or x is Ellipsis:
+            return str(x) if isinstance(x, Var) else "..." if x is Ellipsis else repr(x)
+        if isinstance(x, str):
+            return repr(str(x))
+        if isinstance(x, Graph):
+            return self.body(x)
+        if type(x) in (list, tuple):
+            inside = ", ".join(self.written(each) for each in x)
+            return f"[{inside}]" if type(x) is list else f"({inside}{',' * (len(x) == 1)})"
+        return self.constant(x)
+
+    def constant(self, x: Any) -> str:
+        """Return the name of an array that the program holds."""
+        name = self.constants.setdefault(id(x), f"c{len(self.constants)}")
+        self.scope[name] = x
+        return name
+
+    def body(self, graph: Graph) -> str:
+        """Return the name under which a body is printed."""
+        for name, known in self.bodies.items():
+            if known is graph:
+                return name
+        name = f"body_{len(self.bodies) + 1}"
+        self.bodies[name] = graph
+        return name
+
+    def callee(self, step: Step) -> str:
+        """Return the name of the engine's function for a step, by the op's own where it is free."""
+        types = tuple(self.type_of(a) for a in _flat(step.args))
+        bound = self.backend.compute(step.op, types)
+        name, other = step.op.name, count(2)
+        while name in self.scope and not _same(self.scope[name], bound):
+            name = f"{step.op.name}_{next(other)}"
+        self.scope[name] = bound
+        return name
+
+    def type_of(self, x: Any) -> type:
+        """Return the type that an argument will have."""
+        return self.backend.array_types[0] if isinstance(x, Var) else type(x)
+
+
+def _flat(args: Any) -> list:
+    out: list = []
+    for a in args:
+        out.extend(_flat(a)) if type(a) in (list, tuple) else out.append(a)
+    return out
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    parts = ("func", "args", "keywords")
+    return type(one) is type(other) and all(
+        getattr(one, p, one) == getattr(other, p, other) if p != "args" else _same_args(one, other) for p in parts
+    )
+
+
+def _same_args(one: Any, other: Any) -> bool:
+    mine, others = getattr(one, "args", (one,)), getattr(other, "args", (other,))
+    return len(mine) == len(others) and all(a is b or _same(a, b) for a, b in zip(mine, others, strict=True))

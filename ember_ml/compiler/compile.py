@@ -1,0 +1,193 @@
+"""Compilation: a function traced over specs becomes a graph, straight-line Python, and the engine's own program."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from typing import Any
+
+from ember_ml.backend import Backend, get_backend
+from ember_ml.compiler.codegen import build
+from ember_ml.compiler.passes import simplify
+from ember_ml.core import Graph, Op, Spec, as_dtype, dispatch, tree
+from ember_ml.core.dtypes import Defaults
+from ember_ml.core.graph import trace_graph
+from ember_ml.ops.random import take_key
+
+_LOG = logging.getLogger("ember_ml")
+_STATIC = (bool, str, bytes)
+
+
+def compile(f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False) -> Compiled:  # noqa: A001
+    """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
+
+    A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`. Each new
+    combination of shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are
+    arguments like arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and
+    pickles with its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
+
+    >>> import numpy as np
+    >>> from ember_ml import ops
+    >>> double = compile(lambda x: ops.add(x, x))
+    >>> double(np.ones(2, "float32"))
+    array([2., 2.], dtype=float32)
+    >>> print(double.source)
+    def evaluate(v0):
+        v1 = add(v0, v0)  # float32 (2,)
+        return (v1,)
+    <BLANKLINE>
+    """
+    return Compiled(f, None if backend is None else get_backend(backend), jit=jit, verbose=verbose)
+
+
+jit = compile
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """A function compiled for one combination of shapes, dtypes and static arguments."""
+
+    graph: Graph
+    random: bool
+    backend: str
+    source: str = field(repr=False)
+    run: Callable = field(repr=False)
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (self.graph, self.random, self.backend)
+
+
+def _rebuild(graph: Graph, random: bool, backend: str, jit: bool = True) -> Specialisation:
+    engine = get_backend(backend)
+    function, source = build(graph, engine)
+    loops = any(step.op.name in ("flat_scan", "flat_cond") for step in graph.steps)
+    return Specialisation(graph, random, backend, source, engine.jit(function, loops=loops) if jit else function)
+
+
+class Compiled:
+    """A compiled function. Its only state is an append-only map from argument kinds to specialisations."""
+
+    def __init__(self, f: Any, backend: Backend | None, *, jit: bool, verbose: bool):
+        self.f = f
+        self.backend = backend
+        self.jit, self.verbose = jit, verbose
+        self._call = getattr(f, "functional", f)  # a module is called with its parameters
+        self._made: dict[Any, Specialisation] = {}
+        self._lock = threading.RLock()
+        if getattr(f, "__name__", None):
+            update_wrapper(self, f)
+
+    def __call__(self, *args: Any) -> Any:
+        """Compute the function on trees of arrays."""
+        leaves, structure = tree.flatten(args)
+        wrapper, leaves = _unwrapped(leaves)
+        key = (structure, *[x if type(x) in _STATIC else (type(x), x.shape, x.dtype) if type(x) not in _NUMBERS else type(x) for x in leaves])
+        made = self._made.get(key)
+        if made is None:
+            made = self._specialise(key, structure, leaves)
+        arrays = [x for x in leaves if type(x) not in _STATIC]
+        if any(type(x) in _NUMBERS for x in arrays):
+            engine = get_backend(made.backend)
+            arrays = [engine.array(x) if type(x) in _NUMBERS else x for x in arrays]
+        if made.random:
+            arrays += _random_inputs(get_backend(made.backend))
+        outs = made.run(*arrays)
+        if wrapper is not None:
+            outs = [wrapper.wrap(x) for x in outs]
+        return tree.unflatten(made.graph.structure, outs)
+
+    @property
+    def source(self) -> str:
+        """The printed Python of every specialisation, in the order they were made."""
+        return "\n\n".join(made.source for made in self._made.values())
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """The graph of every specialisation, in the order they were made."""
+        return [made.graph for made in self._made.values()]
+
+    def _specialise(self, key: Any, structure: tuple, leaves: list) -> Specialisation:
+        with self._lock:
+            if key in self._made:
+                return self._made[key]
+            if self.f is None:
+                known = "; ".join(", ".join(str(v.spec) for v in g.inputs) for g in self.graphs)
+                raise TypeError(f"compile: unpickled without its function, this knows only the arguments {known}")
+            engine = self._engine(leaves)
+            places = [i for i, x in enumerate(leaves) if type(x) not in _STATIC]
+
+            def flat(*values: Any) -> Any:
+                full = list(leaves)
+                for place, value in zip(places, values, strict=True):
+                    full[place] = value
+                return self._call(*tree.unflatten(structure, full))
+
+            def expands(op: Op) -> bool:
+                return op.name not in engine.overrides
+
+            with engine.activated():
+                graph, _, random = trace_graph(flat, [_leaf_spec(leaves[i]) for i in places], expands=expands)
+            graph = simplify(graph)
+            made = _rebuild(graph, random, engine.name, self.jit)
+            if self.verbose:
+                _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)
+            self._made[key] = made
+            return made
+
+    def _engine(self, leaves: list) -> Backend:
+        active = get_backend()
+        types = tuple({type(x) for x in leaves if type(x) not in _STATIC})
+        found = dispatch.interpreter_of("compile", types)
+        if found is not None and not isinstance(found, Backend):
+            raise TypeError("compile: a compiled function takes arrays; call it outside of gradients and traces")
+        wanted = self.backend or (active if found is None or active.array_types == found.array_types else found)
+        if found is not None and wanted.array_types != found.array_types:
+            raise TypeError(f"compile: compiled for {wanted}, but the arguments are arrays of {found}")
+        return wanted
+
+    def __getstate__(self) -> dict:
+        try:
+            pickle.dumps(self.f)
+            kept = self.f
+        except (pickle.PicklingError, AttributeError, TypeError):
+            kept = None  # a lambda or a closure: the graphs still travel
+        return {"f": kept, "backend": self.backend and self.backend.name, "jit": self.jit, "made": dict(self._made)}
+
+    def __setstate__(self, state: dict) -> None:
+        backend = None if state["backend"] is None else get_backend(state["backend"])
+        self.__init__(state["f"], backend, jit=state["jit"], verbose=False)
+        self._made = state["made"]
+
+
+_NUMBERS = (int, float, complex)
+
+
+def _leaf_spec(x: Any) -> Spec:
+    if type(x) in _NUMBERS:
+        return Spec((), Defaults.int if type(x) is int else as_dtype(type(x)), weak=True)
+    return Spec(tuple(x.shape), as_dtype(x.dtype))
+
+
+def _unwrapped(leaves: list) -> tuple[Any, list]:
+    """Return who wraps the results (None for native arrays), and the leaves as native arrays."""
+    wrapper = None
+    out = []
+    for x in leaves:
+        try:
+            owner = dispatch.owner_of(type(x))
+        except LookupError:
+            owner = None
+        if owner is not None and owner.level == 1:
+            wrapper, x = owner, owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue]
+        out.append(x)
+    return wrapper, out
+
+
+def _random_inputs(engine: Backend) -> list:
+    """Return the next key of the process's stream, and the step number, as this engine's arrays."""
+    high, low, count = take_key()
+    return [engine.array([high, low], dtype="uint32"), engine.array(count, dtype="int32")]

@@ -1,0 +1,72 @@
+"""Rewrites of a graph that keep its meaning. Each is a function from graph to graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ember_ml.core.graph import Graph, Step, Var
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return the graph with repeated work merged and unused work dropped, in the bodies of loops too."""
+    return drop_unused(merge_repeated(graph))
+
+
+def merge_repeated(graph: Graph) -> Graph:
+    """Compute each expression once (common subexpressions). All ops are pure, so equal means the same."""
+    renamed: dict[Var, Var] = {}
+    known: dict[Any, tuple[Var, ...]] = {}
+    steps = []
+    for step in graph.steps:
+        args = _swap(step.args, renamed)
+        attrs = {k: _in_bodies(v) for k, v in step.attrs.items()}
+        key = (step.op.name, _name(args), _name(tuple(sorted(attrs.items()))))
+        if key in known:
+            renamed.update(zip(step.outs, known[key], strict=True))
+            continue
+        known[key] = step.outs
+        steps.append(Step(step.op, args, attrs, step.outs, step.several))
+    return Graph(graph.inputs, tuple(steps), _swap(graph.outputs, renamed), graph.structure, graph.size)
+
+
+def drop_unused(graph: Graph) -> Graph:
+    """Leave out the steps whose results nothing needs (dead code)."""
+    needed = set(variables(graph.outputs))
+    kept = []
+    for step in reversed(graph.steps):
+        if needed.intersection(step.outs):
+            kept.append(step)
+            needed.update(variables(step.args))
+    return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, graph.structure, graph.size)
+
+
+def variables(args: Any) -> list[Var]:
+    """Return the variables among arguments, those in lists too."""
+    flat: list = []
+    for a in args:
+        flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
+    return [a for a in flat if type(a) is Var]
+
+
+def _swap(args: Any, renamed: dict[Var, Var]) -> Any:
+    return tuple(
+        [
+            renamed.get(a, a) if type(a) is Var else list(_swap(a, renamed)) if type(a) in (list, tuple) else a
+            for a in args
+        ]
+    )
+
+
+def _in_bodies(value: Any) -> Any:
+    if isinstance(value, Graph):
+        return simplify(value)
+    return tuple(_in_bodies(v) for v in value) if type(value) is tuple else value
+
+
+def _name(x: Any) -> Any:
+    """Return a hashable name of an argument: plain data by what it says, anything else by what it is."""
+    if type(x) in (list, tuple):
+        return (type(x).__name__, *map(_name, x))
+    if x is None or isinstance(x, Var | str | bool | int | float | complex):
+        return (type(x).__name__, repr(x) if isinstance(x, float | complex) else x)
+    return repr(x) if isinstance(x, slice) or x is Ellipsis else id(x)

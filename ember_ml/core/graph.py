@@ -1,0 +1,179 @@
+"""A graph: the ops of one function in order. It can be read, run, and recorded again.
+
+It is data: variables are numbered, steps name their op, and it pickles. Running it on arrays computes it;
+running it on traced values records it into another trace, which is how it is differentiated and rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ember_ml.core import dispatch, tree
+from ember_ml.core.dispatch import SCALARS
+from ember_ml.core.op import Op, op_named
+from ember_ml.core.spec import Spec, spec_of
+from ember_ml.core.reverse import key_of
+from ember_ml.core.trace import Node, Trace, Traced, new_trace
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """A variable of a graph: its number and what it will hold."""
+
+    index: int
+    spec: Spec
+
+    def __str__(self) -> str:
+        return f"v{self.index}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One op of a graph. Arguments are variables, constants, or lists of them."""
+
+    op: Op
+    args: tuple
+    attrs: dict
+    outs: tuple[Var, ...]
+    several: bool  # whether the op returns a tuple
+
+    def __reduce__(self) -> tuple:
+        return _load_step, (self.op.name, self.args, self.attrs, self.outs, self.several)
+
+
+def _load_step(name: str, *rest: Any) -> Step:
+    return Step(op_named(name), *rest)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function as steps from `inputs` to `outputs`, the leaves of a tree of `structure`."""
+
+    inputs: tuple[Var, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple  # variables or constants
+    structure: tuple
+    size: int = field(default=0)  # how many variables there are
+
+    def __call__(self, *values: Any, anchor: Any = None) -> tuple:
+        """Run the steps on `values`, one for each input; return the output leaves.
+
+        What the graph creates joins the engine of `anchor`, which is the first of `values` unless given.
+        """
+        env: list = [None] * self.size
+        for var, value in zip(self.inputs, values, strict=True):
+            env[var.index] = value
+        anchor = next((v for v in values if type(v) not in SCALARS), anchor)
+        for step in self.steps:
+            attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
+            result = step.op.apply(*_fill(step.args, env), **attrs)
+            if step.several:
+                for var, value in zip(step.outs, result, strict=True):
+                    env[var.index] = value
+            else:
+                env[step.outs[0].index] = result
+        return _fill(self.outputs, env)
+
+    def __str__(self) -> str:
+        lines = [f"  {', '.join(map(str, s.outs))} = {s.op.name}({', '.join(map(str, s.args))})" for s in self.steps]
+        return "\n".join(
+            [f"graph({', '.join(f'{v}: {v.spec}' for v in self.inputs)})", *lines, f"  return {self.outputs}"]
+        )
+
+    @property
+    def out_specs(self) -> tuple:
+        """The specs of the outputs."""
+        return tuple(v.spec if type(v) is Var else spec_of(v) for v in self.outputs)
+
+
+def _fill(args: tuple, env: list) -> tuple:
+    return tuple(
+        [
+            env[a.index] if type(a) is Var else list(_fill(tuple(a), env)) if type(a) in (list, tuple) else a
+            for a in args
+        ]
+    )
+
+
+def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) -> tuple[Graph, list, bool]:
+    """Record `f(*inputs)` over `specs`; return its graph, what it captured from outside, and whether it is random.
+
+    A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of an
+    outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.
+    """
+    with new_trace(typed=True, expands=expands) as trace:
+        inputs = [trace.input(s) for s in specs]
+        outputs, structure = tree.flatten(f(*inputs))
+    graph, captured = build_graph(trace, [*inputs, *trace.key_inputs], outputs, structure)
+    return graph, captured, bool(trace.key_inputs)
+
+
+def build_graph(trace: Trace, inputs: Sequence[Traced], outputs: Sequence, structure: tuple) -> tuple[Graph, list]:
+    """Return the graph of what `outputs` need of `trace`, and the arrays from outside that it holds."""
+    kept = needed_nodes(trace, outputs, stop={key_of(x) for x in inputs})
+    numbered: dict[tuple[int, int], Var] = {}
+    captured: dict[int, Any] = {}
+
+    def var(x: Any) -> Any:
+        if type(x) is Traced and x.trace is trace:
+            return numbered.setdefault(key_of(x), Var(len(numbered), x.value))
+        if type(x) in (list, tuple):
+            return [var(each) for each in x]
+        if not _plain(x):
+            captured.setdefault(id(x), x)
+        return x
+
+    ins = tuple(var(x) for x in inputs)
+    steps = []
+    for node in kept:
+        several = isinstance(node.value, tuple | list)
+        args = tuple(var(a) for a in node.args)
+        outs = tuple(
+            numbered.setdefault((id(node), i), Var(len(numbered), v))
+            for i, v in enumerate(node.value if several else (node.value,))
+        )
+        steps.append(Step(node.op, args, node.attrs, outs, several))
+    graph = Graph(ins, tuple(steps), tuple(var(x) for x in outputs), structure, len(numbered))
+    return graph, list(captured.values())
+
+
+def needed_nodes(trace: Trace, outputs: Sequence, stop: Container = ()) -> list[Node]:
+    """Return the nodes of `trace` that `outputs` need, in order; values placed in `stop` count as given."""
+
+    def sources(values: Sequence) -> set[int]:
+        mine = (x for x in values if type(x) is Traced and x.trace is trace and x.node is not None)
+        return {id(x.node) for x in mine if key_of(x) not in stop}
+
+    needed = sources(outputs)
+    kept = []
+    for node in reversed(trace.nodes):
+        if id(node) in needed:
+            kept.append(node)
+            needed |= sources(node.boxes)
+    return kept[::-1]
+
+
+def lift(graph: Graph, captured: Sequence) -> Graph:
+    """Return the graph with what it captured as its first inputs."""
+    if not captured:
+        return graph
+    vars_ = {id(x): Var(graph.size + i, spec_of(x)) for i, x in enumerate(captured)}
+
+    def swap(x: Any) -> Any:
+        if type(x) in (list, tuple):
+            return [swap(each) for each in x]
+        return vars_.get(id(x), x)
+
+    steps = tuple(Step(s.op, tuple(swap(a) for a in s.args), s.attrs, s.outs, s.several) for s in graph.steps)
+    inputs = (*vars_.values(), *graph.inputs)
+    outputs = tuple(swap(x) for x in graph.outputs)
+    return Graph(inputs, steps, outputs, graph.structure, graph.size + len(captured))
+
+
+def _plain(x: Any) -> bool:
+    try:
+        return dispatch.owner_of(type(x)) is None
+    except LookupError:
+        return True

@@ -1,0 +1,243 @@
+"""An op: one name, one contract, one gradient rule.
+
+Everything this library computes is an op applied to arguments. An `Op` knows no engine: an interpreter gives it
+meaning (`ember_ml.core.dispatch`). `@primitive` defines what each engine supplies, `@composite` what other ops
+make up. Both return a real function with the signature it was written with, which finds the interpreter by the
+exact types of the array arguments: two dict look-ups.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from ember_ml.core import dispatch, rules, tree
+from ember_ml.core.dtypes import KINDS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TABLE: dict[str, Op] = {}
+ALIASES: dict[str, str] = {}  # other spellings of an op: alias -> name
+
+# What engines raise when an argument is wrong. Anything else passes through an op untouched.
+FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError)
+
+
+class Op:
+    """A named operation and its rules. Call it by its function, `op.function` (public as `ember_ml.ops.<name>`)."""
+
+    name: str
+    function: Callable  # the public function
+    apply: Callable  # the same, taking arrays by position and settings by keyword, whatever the signature
+    define: Callable  # the definition as written: signature and contract
+    body: Callable | None  # of a composite: its meaning everywhere
+    shape: Callable  # Specs -> shape
+    dtype: rules.DTypeRule  # Specs -> casts of the arguments, dtype of the result
+    spec: Callable | None  # Specs -> Specs, for ops that need both at once
+    vjp: Callable | None  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None
+    linearize: Callable | None  # (wanted, *args, **attrs) -> output, pullback; for ops that keep more than their output
+    domain: Any  # (low, high) between which the laws draw real arguments; where it is defined and smooth
+    kinds: tuple[str, ...]  # kinds of dtype that it accepts
+    arrays: tuple[str, ...]  # names of the array parameters
+    sequence: bool  # its first array parameter is a sequence of arrays, or variadic
+
+    def __init__(
+        self,
+        define: Callable,
+        *,
+        body: Callable | None = None,
+        shape: Callable = rules.same,
+        dtype: rules.DTypeRule = rules.promoted,
+        spec: Callable | None = None,
+        vjp: Callable | None = None,
+        linearize: Callable | None = None,
+        domain: Any = (-2.0, 2.0),
+        kinds: Iterable[str] = KINDS,
+        arrays: Iterable[str] | None = None,
+        sequence: bool = False,
+    ):
+        self.name, self.define, self.body = define.__name__, define, body
+        self.shape, self.dtype, self.spec = shape, dtype, spec
+        self.vjp, self.linearize, self.domain, self.kinds = vjp, linearize, domain, tuple(kinds)
+        parameters = inspect.signature(define).parameters
+        first = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        self.arrays = tuple(first if arrays is None else arrays)
+        self.sequence = sequence or any(parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays)
+        self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
+        self._found: dict = {}
+        self.function = _write_function(self, list(parameters.values()))
+        self.apply = self._by_keyword(list(parameters.values()))
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        """Compute the op on arguments of any interpreter."""
+        return self.function(*args, **attrs)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def _by_keyword(self, parameters: list[inspect.Parameter]) -> Callable:
+        stuck = [p for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name not in self.arrays]
+        if not stuck:
+            return self.function
+        free = [p for p in parameters if p not in stuck]
+        return _write_function(self, [*free, *(p.replace(kind=p.KEYWORD_ONLY) for p in stuck)])
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes arrays without being given one: its array parameters are keywords, as `like` and `key`."""
+        return self._creates
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has a gradient rule, or a body from which one follows."""
+        return self.vjp is not None or self.linearize is not None or self.body is not None
+
+    def resolve(self, *arrays: Any) -> Callable:
+        """Return what computes this op for arrays of these types, and remember it."""
+        types = tuple(map(type, arrays[0] if self.sequence else arrays))
+        interpreter = dispatch.interpreter_of(self.name, types)
+        if interpreter is None:
+            return dispatch.active().bind(self, types)
+        implementation = interpreter.bind(self, types)
+        if self.sequence or len(types) > 2:
+            self._found[types] = implementation
+        elif len(types) == 2:
+            self._found.setdefault(types[0], {})[types[1]] = implementation
+        else:
+            self._found[types[0]] = implementation
+        return implementation
+
+    def forget(self) -> None:
+        """Drop what `resolve` remembers; needed when a backend is registered or replaced."""
+        self._found.clear()
+
+    def check_kinds(self, specs: tuple) -> None:
+        """Raise TypeError for an array whose kind of dtype the op does not take."""
+        for dtype in rules.operands(specs):
+            kind = getattr(dtype, "kind", None)
+            if kind is not None and kind not in self.kinds:
+                raise TypeError(f"expected {_words(self.kinds)} arrays, got {dtype}")
+
+    def explain(self, error: BaseException, args: tuple, attrs: dict) -> None:
+        """Raise what this op's own rules find wrong with the arguments; return when they find nothing."""
+        if getattr(error, "op", None) is not None or _has_trace(args):
+            return
+        from ember_ml.core.spec import infer
+
+        try:
+            infer(self, args, attrs)
+        except (ValueError, TypeError, IndexError) as fault:
+            raise fault from error
+
+
+def primitive(**rules_: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Define an op that each engine supplies; the decorated function is its contract alone.
+
+    Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`, `sequence`;
+    the attributes of `Op` say what each is.
+    """
+    return lambda define: _enter(Op(define, **rules_))
+
+
+def composite(**rules_: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Define an op by other ops: shape, dtype, gradient and every engine follow from its body."""
+    return lambda define: _enter(Op(define, body=define, **rules_))
+
+
+def alias(name: str, *others: str) -> None:
+    """Let an op be found under other spellings too."""
+    for other in others:
+        if other in TABLE or ALIASES.get(other, name) != name:
+            raise ValueError(f"alias {other!r} of {name!r} is taken by {ALIASES.get(other, other)!r}")
+        ALIASES[other] = name
+
+
+def op_named(name: str) -> Op:
+    """Return the op of this name or alias. Raises KeyError."""
+    return TABLE[ALIASES.get(name, name)]
+
+
+def _enter(op: Op) -> Any:
+    if op.name in TABLE:
+        here, there = op.define.__module__, TABLE[op.name].define.__module__
+        raise ValueError(f"op {op.name!r} is defined twice: in {there} and in {here}")
+    TABLE[op.name] = op
+    return op.function
+
+
+# The function of an op is written out, since an explicit signature costs nothing and *args cost 70 ns.
+_TEMPLATE = """\
+def {name}({signature}):
+    try:
+        compute = found{keys}
+    except KeyError:
+        compute = resolve({arrays})
+    try:
+        return compute({call})
+    except FAULTS as error:
+        explain(error, ({args}), {{{attrs}}})
+        raise
+"""
+
+
+def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
+    scope: dict = {"found": op._found, "resolve": op.resolve, "explain": op.explain, "FAULTS": FAULTS}
+    signature, call, args, attrs, seen = [], [], [], [], None
+    for p in parameters:
+        if seen is p.POSITIONAL_ONLY and p.kind is not p.POSITIONAL_ONLY:
+            signature.append("/")
+        if p.kind is p.KEYWORD_ONLY and seen not in (p.KEYWORD_ONLY, p.VAR_POSITIONAL):
+            signature.append("*")
+        seen = p.kind
+        default = "" if p.default is p.empty else f"=_{p.name}"
+        scope[f"_{p.name}"] = p.default
+        star = "*" if p.kind is p.VAR_POSITIONAL else ""
+        signature.append(f"{star}{p.name}{default}")
+        positional = p.name in op.arrays and p.kind is not p.KEYWORD_ONLY
+        call.append(f"{star}{p.name}" if positional else f"{p.name}={p.name}")
+        (args if positional else attrs).append(f"{star}{p.name}" if positional else f"'{p.name}': {p.name}")
+    if seen is inspect.Parameter.POSITIONAL_ONLY:
+        signature.append("/")
+    call.sort(key=lambda each: "=" in each)  # arrays first, by position; all else by keyword
+    source = _TEMPLATE.format(
+        name=op.name,
+        signature=", ".join(signature),
+        keys=_keys(op),
+        arrays=", ".join(op.arrays),
+        call=", ".join(call),
+        args="".join(f"{a}, " for a in args),
+        attrs=", ".join(attrs),
+    )
+    file = f"<op {op.name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), scope)
+    return update_wrapper(scope[op.name], op.define)
+
+
+def _keys(op: Op) -> str:
+    if op.sequence:
+        return f"[tuple(map(type, {op.arrays[0]}))]"
+    if len(op.arrays) > 2:
+        return "[" + ", ".join(f"type({a})" for a in op.arrays) + "]"
+    return "".join(f"[type({a})]" for a in op.arrays) or "[None]"
+
+
+def _has_trace(args: tuple) -> bool:
+    return any(getattr(dispatch.OWNERS.get(type(x)), "level", 0) >= 2 for x in tree.leaves(args))
+
+
+def _words(kinds: tuple[str, ...]) -> str:
+    full = {"bool": "boolean", "uint": "unsigned", "int": "integer", "float": "floating-point", "complex": "complex"}
+    return " or ".join(full[k] for k in kinds)
+
+
+def unknown(name: str) -> NoReturn:
+    """Raise the AttributeError for an op that is not in the table, with the nearest names."""
+    import difflib
+
+    near = difflib.get_close_matches(name, [*TABLE, *ALIASES], 3)
+    raise AttributeError(f"no op {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))

@@ -1,0 +1,247 @@
+"""Recording: an interpreter that runs each op one level down and notes what was done.
+
+A trace over arrays is a tape for gradients. A trace over `Spec`s (a *typed* one) records a program before any
+number exists: it casts arguments by the op's dtype rule, and creation ops without an array join it.
+Traces nest: a value of an outer trace is a constant to an inner one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from ember_ml.core import dispatch, tree
+from ember_ml.core.dispatch import AMBIENT, SCALARS, Interpreter
+from ember_ml.core.dtypes import DType, int32, uint32
+from ember_ml.core.op import TABLE, Op
+from ember_ml.core.operators import Operators
+from ember_ml.core.rules import shape_of
+from ember_ml.core.spec import Spec, infer, spec_of
+
+_DEPTH: ContextVar[int] = ContextVar("ember_ml_trace_depth", default=0)
+
+
+def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
+    """Gradient rule of an op that is constant wherever it is smooth: nothing flows back."""
+    return (None,) * len(args)
+
+
+class Node:
+    """One op on a tape: what it was given, what it gave."""
+
+    __slots__ = ("args", "attrs", "boxes", "count", "op", "pull", "value")
+
+    def __init__(self, op: Op, boxes: list, args: tuple, attrs: dict, value: Any, pull: Callable | None = None):
+        self.op = op
+        self.boxes = boxes  # the arguments as given, sequences laid flat: Traced, tensors or constants
+        self.args = args  # the same one level down, which the gradient rule reads
+        self.attrs = attrs
+        self.value = value
+        self.pull = pull  # the pullback, of an op that made its own
+        self.count = len(value) if isinstance(value, tuple | list) else 1
+
+
+class Traced(Operators):
+    """A value on a tape. `value` is an array (gradient) or a `Spec` (compilation)."""
+
+    __slots__ = ("index", "node", "trace", "value")
+    __array_ufunc__ = None  # so that NumPy leaves `array + traced` to us
+    __hash__ = object.__hash__
+
+    def __init__(self, trace: Trace, value: Any, node: Node | None = None, index: int = 0):
+        self.trace, self.value, self.node, self.index = trace, value, node, index
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, which is known while tracing."""
+        return shape_of(self.value)
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype, which is known while tracing."""
+        return spec_of(self.value).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - the standard's name
+        """The transpose of a matrix."""
+        return TABLE["transpose"](self)
+
+    @property
+    def mT(self) -> Any:  # noqa: N802 - the standard's name
+        """The last two axes exchanged."""
+        return TABLE["matrix_transpose"](self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Traced({spec_of(self.value)})"
+
+    def _no_value(self, *_: Any) -> Any:
+        raise TypeError(
+            f"a value of {spec_of(self.value)} has no number while it is traced; "
+            "choose with ops.where or ops.cond instead of Python's if, and use ops.scan for loops over values"
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._concrete())
+
+    def __float__(self) -> float:
+        return float(self._concrete())
+
+    def __int__(self) -> int:
+        return int(self._concrete())
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise TypeError("a traced value is no NumPy array; use ember_ml.ops on it")
+
+    def _concrete(self) -> Any:
+        value = self.value
+        while isinstance(value, Traced):
+            value = value.value
+        return self._no_value() if isinstance(value, Spec) else value
+
+
+class Trace(Interpreter):
+    """One recording. `expands` says which composites dissolve into their bodies instead of being recorded."""
+
+    def __init__(self, level: int, *, typed: bool, expands: Callable[[Op], bool]):
+        self.level, self.typed, self.expands = level, typed, expands
+        self.nodes: list[Node] = []  # of a typed trace, in order
+        self.key_inputs: list[Traced] = []  # a random key and a step number, once something random was recorded
+        self.keys_made = 0
+
+    def __str__(self) -> str:
+        return f"trace {self.level}"
+
+    def bind(self, op: Op, types: tuple) -> Callable:
+        """Return the recorder of an op that was given no array: it joins this trace."""
+        return lambda *args, **attrs: self.run(op, args, attrs)
+
+    def input(self, value: Any) -> Traced:
+        """Return a new variable of this trace."""
+        return Traced(self, value)
+
+    def make_key(self) -> Any:
+        """Return a random key that is computed from this trace's own key and step, which become its last inputs."""
+        if not self.key_inputs:
+            self.key_inputs = [self.input(Spec((2,), uint32)), self.input(Spec((), int32))]
+        key, step = self.key_inputs
+        self.keys_made += 1
+        return TABLE["fold_in"](TABLE["fold_in"](key, step), self.keys_made)
+
+    def lower(self, x: Any) -> Any:
+        """Return what stands for `x` one level down."""
+        if type(x) is Traced and x.trace is self:
+            return x.value
+        if type(x) in (list, tuple):
+            return [self.lower(each) for each in x]
+        return spec_of(x) if self.typed else x
+
+    def run(self, op: Op, args: tuple, attrs: dict) -> Any:
+        """Compute `op` one level down, note it, and return its traced result."""
+        if op.body is not None and (op.creates or self.expands(op)):
+            return op.body(*args, **attrs)
+        if "like" in attrs:  # it names an engine, which a program has anyway, and carries no value
+            attrs = {**attrs, "like": None if self.typed else self.lower(attrs["like"])}
+        return self._note_typed(op, args, attrs) if self.typed else self._note(op, args, attrs)
+
+    def _note(self, op: Op, args: tuple, attrs: dict) -> Any:
+        lowered = tuple(self.lower(a) for a in args)
+        if op.vjp is constant or op.creates:
+            return op.apply(*lowered, **attrs)
+        pull = None
+        if op.linearize is not None:
+            wanted = [type(x) is Traced and x.trace is self for x in lay_flat(args)]
+            value, pull = op.linearize(wanted, *lowered, **attrs)
+        else:
+            value = op.apply(*lowered, **attrs)
+        return self._box(Node(op, lay_flat(args), lowered, attrs, value, pull))
+
+    def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
+        if op.body is None and op.spec is None:
+            args = _cast(op, args, attrs, self)
+        lowered = tuple(self.lower(a) for a in args)
+        node = Node(op, lay_flat(args), args, attrs, infer(op, lowered, attrs))
+        self.nodes.append(node)
+        return self._box(node)
+
+    def _box(self, node: Node) -> Any:
+        if isinstance(node.value, tuple | list):
+            return tuple(Traced(self, v, node, i) for i, v in enumerate(node.value))
+        return Traced(self, node.value, node)
+
+
+@contextmanager
+def new_trace(*, typed: bool, expands: Callable[[Op], bool]) -> Iterator[Trace]:
+    """Open a trace; a typed one also receives what is created without an array argument."""
+    depth = _DEPTH.get() + 1
+    trace = Trace(2 + depth, typed=typed, expands=expands)
+    depth_token = _DEPTH.set(depth)
+    ambient_token = AMBIENT.set(trace) if typed else None
+    try:
+        yield trace
+    finally:
+        _DEPTH.reset(depth_token)
+        if ambient_token is not None:
+            AMBIENT.reset(ambient_token)
+
+
+def lay_flat(args: tuple) -> list:
+    """Return arguments in order, with the sequences among them opened."""
+    flat: list = []
+    for a in args:
+        flat.extend(a) if type(a) in (list, tuple) else flat.append(a)
+    return flat
+
+
+def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
+    """Return `args` cast to the dtypes in which the op's dtype rule lets them meet."""
+    specs = tuple(trace.lower(a) for a in args)
+    op_casts, _ = op.dtype(specs, attrs)
+    if op_casts is None:
+        return args
+    flat, shape = tree.flatten(args)
+    wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
+    cast = [
+        TABLE["astype"](x, dtype=want)
+        if want is not None and type(x) not in SCALARS and trace.lower(x).dtype != want
+        else x
+        for x, want in zip(flat, wanted, strict=True)
+    ]
+    return tree.unflatten(shape, cast)
+
+
+class _Tracer(Interpreter):
+    """Owns every `Traced`: hands each call to the innermost trace among its arguments."""
+
+    level = 3
+
+    def bind(self, op: Op, types: tuple) -> Callable:
+        return partial(_record, op)
+
+    def __str__(self) -> str:
+        return "trace"
+
+
+def _record(op: Op, *args: Any, **attrs: Any) -> Any:
+    top = None
+    for x in (*lay_flat(args), *attrs.values()):
+        if type(x) is Traced and (top is None or x.trace.level > top.level):
+            top = x.trace
+    assert top is not None  # one of the types was Traced
+    return top.run(op, args, attrs)
+
+
+dispatch.register_type(Traced, _Tracer())

@@ -1,0 +1,82 @@
+"""Nested containers of arrays: taken apart into leaves, and put together again.
+
+Lists, tuples, named tuples and dicts are nodes; `None` is an empty node; everything else is a leaf.
+Dicts are walked by sorted key. A structure is plain data: it compares, hashes and pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+LEAF = ("leaf",)
+NONE = ("none",)
+
+
+def flatten(tree: Any) -> tuple[list, tuple]:
+    """Return the leaves of `tree` in order, and its structure."""
+    leaves: list = []
+    return leaves, _take_apart(tree, leaves)
+
+
+def leaves(tree: Any) -> list:
+    """Return the leaves of `tree` in order."""
+    return flatten(tree)[0]
+
+
+def structure(tree: Any) -> tuple:
+    """Return the structure of `tree`, without its leaves."""
+    return flatten(tree)[1]
+
+
+def unflatten(structure: tuple, leaves: Iterable) -> Any:
+    """Return the tree of this `structure` with these `leaves`."""
+    return _put_together(structure, iter(leaves))
+
+
+def map(function: Callable, tree: Any, *rest: Any) -> Any:  # noqa: A001 - the name every tree library uses
+    """Apply `function` to the leaves of trees of one structure."""
+    first, shape = flatten(tree)
+    others = [flatten(other) for other in rest]
+    for _, other in others:
+        if other != shape:
+            raise ValueError(f"trees differ in structure: {describe(shape)} and {describe(other)}")
+    return unflatten(shape, [function(*each) for each in zip(first, *(o for o, _ in others), strict=True)])
+
+
+def describe(structure: tuple) -> str:
+    """Return a structure as one would write it, with `*` for a leaf."""
+    if structure == LEAF:
+        return "*"
+    if structure == NONE:
+        return "None"
+    kind, keys, children = structure
+    inside = [describe(child) for child in children]
+    if issubclass(kind, dict):
+        return "{" + ", ".join(f"{k!r}: {v}" for k, v in zip(keys, inside, strict=True)) + "}"
+    return f"[{', '.join(inside)}]" if issubclass(kind, list) else f"({', '.join(inside)},)"
+
+
+def _take_apart(tree: Any, out: list) -> tuple:
+    if tree is None:
+        return NONE
+    kind = type(tree)
+    if isinstance(tree, dict):
+        keys = tuple(sorted(tree))
+        return (kind, keys, tuple([_take_apart(tree[key], out) for key in keys]))
+    if isinstance(tree, list | tuple):
+        return (kind, None, tuple([_take_apart(child, out) for child in tree]))
+    out.append(tree)
+    return LEAF
+
+
+def _put_together(structure: tuple, leaves: Iterator) -> Any:
+    if structure is LEAF or structure == LEAF:
+        return next(leaves)
+    if structure == NONE:
+        return None
+    kind, keys, children = structure
+    parts = [_put_together(child, leaves) for child in children]
+    if keys is not None:
+        return kind(zip(keys, parts, strict=True))
+    return kind(*parts) if getattr(kind, "_fields", None) else kind(parts)

@@ -1,0 +1,118 @@
+"""Ops that make arrays. `like=` names the engine and device by an array; `dtype=None` is the default float.
+
+Without `like` they belong to the innermost open trace, else to the active backend.
+"""
+
+from ember_ml.core import tree
+from ember_ml.core.dtypes import FLOATING, Defaults, as_dtype
+from ember_ml.core.op import composite, primitive
+from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of
+from ember_ml.core.trace import constant
+
+
+@primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
+def zeros(shape, *, dtype=None, device=None, like=None):
+    """An array of zeros."""
+
+
+@primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
+def ones(shape, *, dtype=None, device=None, like=None):
+    """An array of ones."""
+
+
+def _filled(args, attrs):
+    given, fill = attrs.get("dtype"), attrs["fill_value"]
+    return None, as_dtype(type(fill) if given is None else given)
+
+
+@primitive(shape=given_shape, dtype=_filled, arrays=("like",), vjp=constant)
+def full(shape, fill_value, *, dtype=None, device=None, like=None):
+    """An array of one number; its dtype follows the number's kind unless given."""
+
+
+def _square(n_rows, n_cols=None, **_):
+    return as_shape((n_rows, n_rows if n_cols is None else n_cols))
+
+
+@primitive(shape=_square, dtype=asked, arrays=("like",), vjp=constant)
+def eye(n_rows, n_cols=None, *, k=0, dtype=None, device=None, like=None):
+    """Ones on a diagonal, `k` places above the main one, and zeros elsewhere."""
+
+
+def _counted(start, stop=None, step=1, **_):
+    first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ValueError("step must not be 0")
+    if all(isinstance(n, int) for n in (first, last, step)):
+        return (len(range(first, last, step)),)
+    return (max(0, -int((first - last) // step)),)
+
+
+def _counting(args, attrs):
+    if attrs.get("dtype") is not None:
+        return None, as_dtype(attrs["dtype"])
+    numbers = (attrs["start"], attrs["stop"], attrs["step"])
+    return None, Defaults.float if any(isinstance(n, float) for n in numbers) else Defaults.int
+
+
+@primitive(shape=_counted, dtype=_counting, arrays=("like",), vjp=constant)
+def arange(start, stop=None, step=1, *, dtype=None, device=None, like=None):
+    """Evenly spaced numbers from `start` (0 if only one is given) up to, not including, `stop`."""
+
+
+@primitive(
+    shape=lambda start, stop, num=50, **_: as_shape(num), dtype=asked, arrays=("like",), vjp=constant
+)
+def linspace(start, stop, num=50, *, endpoint=True, dtype=None, device=None, like=None):
+    """`num` evenly spaced numbers from `start` to `stop`, which is included unless `endpoint` is False."""
+
+
+@primitive(shape=same, dtype=asked, vjp=constant)
+def zeros_like(x, /, *, dtype=None):
+    """Zeros in the shape, dtype and place of x."""
+
+
+@primitive(shape=same, dtype=asked, vjp=constant)
+def ones_like(x, /, *, dtype=None):
+    """Ones in the shape, dtype and place of x."""
+
+
+@composite(vjp=constant)
+def full_like(x, /, fill_value, *, dtype=None):
+    """One number in the shape, dtype and place of x."""
+    return full(shape_of(x), fill_value, dtype=as_dtype(x.dtype) if dtype is None else dtype, like=x)
+
+
+def _listed(obj, **_):
+    return shape_of(obj) if shape_of(obj) else _nested_shape(obj)
+
+
+def _nested_shape(obj):
+    if not isinstance(obj, list | tuple):
+        return ()
+    inner = {_nested_shape(each) for each in obj}
+    if len(inner) > 1:
+        raise ValueError(f"rows differ in length: {' and '.join(map(str, sorted(inner)))}")
+    return (len(obj), *(inner.pop() if inner else ()))
+
+
+def _told(args, attrs):
+    obj = attrs["obj"]
+    given = attrs.get("dtype") or getattr(obj, "dtype", None)
+    if given is not None:
+        return None, as_dtype(given)
+    kinds = {type(x) for x in tree.leaves(obj)}
+    for kind in (complex, float, int, bool):
+        if kind in kinds:
+            return None, as_dtype(kind)
+    return None, Defaults.float
+
+
+@primitive(shape=_listed, dtype=_told, arrays=("like",), vjp=constant)
+def asarray(obj, *, dtype=None, device=None, like=None):
+    """An array of the numbers in nested lists or in a host array; floats come as the default float unless told."""
+
+
+@primitive(shape=same, dtype=asked, vjp=lambda g, out, x, dtype: (g if as_dtype(dtype).kind in FLOATING else None,))
+def astype(x, /, dtype):
+    """The values in another dtype: floats become integers by cutting, numbers become truths by `!= 0`."""

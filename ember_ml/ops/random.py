@@ -1,0 +1,196 @@
+"""Random numbers: the same everywhere, from counters instead of hidden state.
+
+Every number is a function of a key, two 32-bit words, and of its place: threefry2x32 (Salmon et al., SC11) in
+JAX's partitionable layout. Bits, unit uniforms, bernoulli and permutations agree bitwise on every engine; normals
+agree to the last bits of log and cos. Without a key an op takes the next one of the process's stream, which
+`set_seed` starts anew; inside a compiled function the key is an input, advanced at each call.
+"""
+
+import math
+import threading
+
+from ember_ml.core.dispatch import AMBIENT
+from ember_ml.core.dtypes import Defaults, as_dtype
+from ember_ml.core.op import composite
+from ember_ml.core.rules import as_shape, shape_of
+from ember_ml.core.trace import constant
+from ember_ml.ops.comparison import less
+from ember_ml.ops.creation import arange, asarray, astype, full
+from ember_ml.ops.elementwise import (
+    add,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    cos,
+    log1p,
+    multiply,
+    negative,
+    sqrt,
+)
+from ember_ml.ops.indexing import getitem, take
+from ember_ml.ops.shape import reshape, stack
+from ember_ml.ops.sorting import argsort
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+
+
+class _Stream:
+    """The process's keys: a seed and how many were taken. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.lock, self.seed, self.taken = threading.Lock(), 0, 0
+
+    def take(self) -> list[int]:
+        with self.lock:
+            self.taken += 1
+            seed, count = self.seed, self.taken
+        return [(seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF, count]
+
+
+_STREAM = _Stream()
+
+
+def set_seed(seed: int) -> None:
+    """Start the process's stream of random keys anew."""
+    with _STREAM.lock:
+        _STREAM.seed, _STREAM.taken = int(seed), 0
+
+
+def get_seed() -> int:
+    """Return the seed with which the process's stream was started."""
+    return _STREAM.seed
+
+
+def get_stream() -> tuple[int, int]:
+    """Return where the process's stream stands, as a seed and a count; see `set_stream`."""
+    return _STREAM.seed, _STREAM.taken
+
+
+def set_stream(state: tuple[int, int]) -> None:
+    """Continue the process's stream from where `get_stream` said it stood."""
+    with _STREAM.lock:
+        _STREAM.seed, _STREAM.taken = map(int, state)
+
+
+def take_key() -> list[int]:
+    """Return the next key of the process's stream: the seed in two words, and a count to fold in."""
+    return _STREAM.take()
+
+
+def key(seed: int, *, like=None):
+    """Return the key of a seed: two uint32 words, as `jax.random.key_data(jax.random.key(seed))`."""
+    return asarray([(seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype="uint32", like=like)
+
+
+def next_key(*, like=None):
+    """Return a key not used before: from the open trace if it compiles, else from the process's stream."""
+    trace = AMBIENT.get()
+    if trace is not None:
+        return trace.make_key()
+    high, low, count = take_key()
+    return fold_in(asarray([high, low], dtype="uint32", like=like), count)
+
+
+@composite(vjp=constant)
+def random_words(key, high, low, /):
+    """Two words of threefry2x32 for each counter (high, low): uint32, shape (2, *shape of low)."""
+    first, second = getitem(key, index=slice(0, 1)), getitem(key, index=slice(1, 2))
+    keys = (first, second, bitwise_xor(bitwise_xor(first, second), PARITY))
+    shape = shape_of(low)
+    x0, x1 = add(reshape(high, shape=(-1,)), first), add(reshape(low, shape=(-1,)), second)
+    for i in range(5):
+        for distance in ROTATIONS[i % 2]:
+            x0 = add(x0, x1)
+            turned = bitwise_or(bitwise_left_shift(x1, distance), bitwise_right_shift(x1, 32 - distance))
+            x1 = bitwise_xor(turned, x0)
+        x0 = add(x0, keys[(i + 1) % 3])
+        x1 = add(add(x1, keys[(i + 2) % 3]), i + 1)
+    return reshape(stack([x0, x1]), shape=(2, *shape))
+
+
+@composite(vjp=constant)
+def fold_in(key, data, /):
+    """A new key from a key and an integer, as `jax.random.fold_in`."""
+    counter = full((1,), data, dtype="uint32", like=key) if isinstance(data, int) else reshape(data, shape=(1,))
+    return reshape(random_words(key, full((1,), 0, dtype="uint32", like=key), astype(counter, dtype="uint32")), shape=(2,))
+
+
+def _words(key, shape):
+    size = math.prod(shape)
+    if size >= 2**32:
+        raise ValueError(f"random numbers come in arrays of less than 2**32, got shape {shape}")
+    low = reshape(astype(arange(size, like=key), dtype="uint32"), shape=shape)
+    return random_words(key, full((size,), 0, dtype="uint32", like=key), low)
+
+
+@composite(vjp=constant)
+def random_bits(key, /, shape):
+    """Random 32-bit words, bit for bit `jax.random.bits(key, shape)`."""
+    words = _words(key, as_shape(shape))
+    return bitwise_xor(getitem(words, index=0), getitem(words, index=1))
+
+
+def _unit(words, dtype):
+    """Return uniform numbers in [0, 1) of as many bits as the dtype's fraction holds, bit for bit as JAX's."""
+    if dtype == "float64":
+        high = multiply(astype(getitem(words, index=0), dtype=dtype), 2.0**20)
+        low = astype(bitwise_right_shift(getitem(words, index=1), 12), dtype=dtype)
+        return multiply(add(high, low), 2.0**-52)
+    bits = bitwise_xor(getitem(words, index=0), getitem(words, index=1))
+    return _fraction(bits, dtype)
+
+
+def _fraction(bits, dtype):
+    digits = {"float64": 32, "float32": 23, "float16": 10, "bfloat16": 7}[dtype]
+    kept = bitwise_right_shift(bits, 32 - digits) if digits < 32 else bits
+    return multiply(astype(kept, dtype=dtype), 2.0**-digits)
+
+
+def _float(dtype):
+    chosen = Defaults.float if dtype is None else as_dtype(dtype)
+    if chosen.kind != "float":
+        raise TypeError(f"random numbers are floats, got dtype {chosen}")
+    return chosen
+
+
+@composite(vjp=constant, arrays=("key", "like"))
+def uniform(shape, low=0.0, high=1.0, *, dtype=None, key=None, like=None):
+    """Random numbers spread evenly over [low, high)."""
+    key = next_key(like=like) if key is None else key
+    unit = _unit(_words(key, as_shape(shape)), _float(dtype))
+    return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, high - low), low)
+
+
+@composite(vjp=constant, arrays=("key", "like"))
+def normal(shape, mean=0.0, stddev=1.0, *, dtype=None, key=None, like=None):
+    """Normally distributed random numbers (Box and Muller 1958), one pair of words each."""
+    key = next_key(like=like) if key is None else key
+    words = _words(key, as_shape(shape))
+    chosen = _float(dtype)
+    radius = sqrt(multiply(log1p(negative(_fraction(getitem(words, index=0), chosen))), -2.0))
+    standard = multiply(radius, cos(multiply(_fraction(getitem(words, index=1), chosen), 2.0 * math.pi)))
+    return standard if (mean, stddev) == (0.0, 1.0) else add(multiply(standard, stddev), mean)
+
+
+@composite(vjp=constant, arrays=("key", "like"))
+def bernoulli(shape, p=0.5, *, key=None, like=None):
+    """True with probability p."""
+    return less(uniform(shape, dtype="float32", key=key, like=like), p)
+
+
+@composite(vjp=constant, arrays=("key", "like"))
+def permutation(x, *, key=None, like=None):
+    """The numbers below x in random order, or the slices of an array x along its first axis.
+
+    Sorted by random words, in enough rounds that equal words do not matter, as JAX does.
+    """
+    anchor = like if isinstance(x, int) else x
+    key = next_key(like=anchor) if key is None else key
+    n = x if isinstance(x, int) else shape_of(x)[0]
+    order = arange(n, like=key)
+    for _ in range(math.ceil(3 * math.log(max(1, n)) / math.log(2**32 - 1))):
+        key, sort_key = fold_in(key, 0), fold_in(key, 1)
+        order = take(order, argsort(random_bits(sort_key, (n,))))
+    return order if isinstance(x, int) else take(x, order)

@@ -1,0 +1,166 @@
+"""Ops that move values about and change none."""
+
+from ember_ml.core.dtypes import promote
+from ember_ml.core.op import composite, primitive
+from ember_ml.core.rules import (
+    as_axes,
+    as_axis,
+    as_shape,
+    broadcast_shapes,
+    kept,
+    reshaped,
+    same,
+    sequence_shapes,
+    shape_of,
+)
+from ember_ml.ops.creation import zeros
+from ember_ml.ops.indexing import getitem
+
+
+@primitive(shape=reshaped, dtype=kept, vjp=lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),))
+def reshape(x, /, shape):
+    """The same values, row by row, in another shape; one size may be -1 and is worked out."""
+
+
+def _permuted(x, axes, **_):
+    shape = shape_of(x)
+    order = as_axes(tuple(axes), len(shape))
+    if len(order) != len(shape):
+        raise ValueError(f"axes {tuple(axes)} must name each of {len(shape)} dimensions once")
+    return tuple(shape[i] for i in order)
+
+
+def _inverse(axes, ndim):
+    order = as_axes(tuple(axes), ndim)
+    return tuple(sorted(range(ndim), key=order.__getitem__))
+
+
+@primitive(
+    shape=_permuted,
+    dtype=kept,
+    vjp=lambda g, out, x, axes: (permute_dims(g, axes=_inverse(axes, len(shape_of(x)))),),
+)
+def permute_dims(x, /, axes):
+    """The axes in another order: axis i of the result is axis axes[i] of x."""
+
+
+@composite()
+def transpose(x, /, axes=None):
+    """The axes reversed, or in the order of `axes`, as NumPy's."""
+    return permute_dims(x, axes=tuple(reversed(range(len(shape_of(x))))) if axes is None else axes)
+
+
+def _last_two_exchanged(x, **_):
+    shape = shape_of(x)
+    if len(shape) < 2:
+        raise ValueError(f"expected at least 2 dimensions, got shape {shape}")
+    return (*shape[:-2], shape[-1], shape[-2])
+
+
+@primitive(shape=_last_two_exchanged, dtype=kept, vjp=lambda g, out, x: (matrix_transpose(g),))
+def matrix_transpose(x, /):
+    """The last two axes exchanged."""
+
+
+@composite()
+def expand_dims(x, /, axis=0):
+    """A new axis of size 1 at the place `axis` of the result; several for a tuple."""
+    shape = list(shape_of(x))
+    new = axis if isinstance(axis, tuple | list) else (axis,)
+    for i in sorted(as_axes(tuple(new), len(shape) + len(new))):
+        shape.insert(i, 1)
+    return reshape(x, shape=tuple(shape))
+
+
+@composite()
+def squeeze(x, /, axis=None):
+    """The axes of size 1 removed: the named ones, or all. Raises ValueError for one that has another size."""
+    shape = shape_of(x)
+    gone = tuple(i for i, n in enumerate(shape) if n == 1) if axis is None else as_axes(axis, len(shape))
+    for i in gone:
+        if shape[i] != 1:
+            raise ValueError(f"squeeze: axis {i} has size {shape[i]}, not 1")
+    return reshape(x, shape=tuple(n for i, n in enumerate(shape) if i not in gone))
+
+
+def _stretched(x, shape, **_):
+    wanted = as_shape(shape)
+    if broadcast_shapes(shape_of(x), wanted) != wanted:
+        raise ValueError(f"shape {shape_of(x)} does not broadcast to {wanted}")
+    return wanted
+
+
+@primitive(shape=_stretched, dtype=kept, vjp=lambda g, out, x, shape: (g,))
+def broadcast_to(x, /, shape):
+    """The array repeated along axes of size 1 and along new leading axes."""
+
+
+def _concatenated(arrays, axis=0, **_):
+    if not arrays:
+        raise ValueError("expected at least one array, got none")
+    at = as_axis(axis, len(shape_of(arrays[0])))
+    shapes = sequence_shapes(arrays, axis=at, but_axis=True)
+    return (*shapes[0][:at], sum(s[at] for s in shapes), *shapes[0][at + 1 :])
+
+
+def _cut(g, out, arrays, axis):
+    at = as_axis(axis, len(shape_of(out)))
+    parts, start = [], 0
+    for x in arrays:
+        stop = start + shape_of(x)[at]
+        parts.append(getitem(g, index=(*(slice(None),) * at, slice(start, stop))))
+        start = stop
+    return (parts,)
+
+
+@primitive(shape=_concatenated, sequence=True, vjp=_cut)
+def concat(arrays, /, axis=0):
+    """A sequence of arrays joined along an axis that they have."""
+
+
+def _stacked(arrays, axis=0, **_):
+    shapes = sequence_shapes(arrays, axis=0, but_axis=False)
+    at = as_axis(axis, len(shapes[0]) + 1)
+    return (*shapes[0][:at], len(shapes), *shapes[0][at:])
+
+
+def _unstacked(g, out, arrays, axis):
+    at = as_axis(axis, len(shape_of(out)))
+    return ([getitem(g, index=(*(slice(None),) * at, i)) for i in range(len(arrays))],)
+
+
+@primitive(shape=_stacked, sequence=True, vjp=_unstacked)
+def stack(arrays, /, axis=0):
+    """A sequence of arrays of one shape joined along a new axis."""
+
+
+def _joined(g, out, x, indices_or_sections, axis):
+    dtype = promote(*(part.dtype for part in g if part is not None))
+    parts = [zeros(shape_of(o), dtype=dtype, like=o) if p is None else p for p, o in zip(g, out, strict=True)]
+    return (concat(parts, axis=axis),)
+
+
+@composite(vjp=_joined)
+def split(x, /, indices_or_sections, axis=0):
+    """The parts of an array along an axis, as a tuple: that many equal ones, or cut at the places given."""
+    at = as_axis(axis, len(shape_of(x)))
+    size = shape_of(x)[at]
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1 or size % indices_or_sections:
+            raise ValueError(f"split: axis {axis} of size {size} does not split into {indices_or_sections} equal parts")
+        width = size // indices_or_sections
+        places = list(range(width, size, width)) if width else [0] * (indices_or_sections - 1)
+    else:
+        places = list(indices_or_sections)
+    edges = zip([0, *places], [*places, size], strict=True)
+    return tuple(getitem(x, index=(*(slice(None),) * at, slice(a, b))) for a, b in edges)
+
+
+def _flippable(x, axis=None, **_):
+    as_axes(axis, len(shape_of(x)))
+    return same(x)
+
+
+@primitive(shape=_flippable, dtype=kept, vjp=lambda g, out, x, axis: (flip(g, axis=axis),))
+def flip(x, /, axis=None):
+    """The values along an axis (or along all) in reverse order."""
