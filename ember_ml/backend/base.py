@@ -250,14 +250,6 @@ class Backend(Interpreter):
         return self.xp.linspace(start, last, num, **self.place(dtype or float, device, like))
 
     @override
-    def zeros_like(self, x, dtype):
-        return self.xp.zeros_like(x, dtype=None if dtype is None else self.native_dtype(dtype))
-
-    @override
-    def ones_like(self, x, dtype):
-        return self.xp.ones_like(x, dtype=None if dtype is None else self.native_dtype(dtype))
-
-    @override
     def asarray(self, obj, dtype, device, like):
         from ember_ml.backend.numpy_backend import host_array_of
 

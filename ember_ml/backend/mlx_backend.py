@@ -52,14 +52,6 @@ class MLXBackend(Backend):
         return x.astype(self.native_dtype(dtype))
 
     @override
-    def zeros_like(self, x, dtype):
-        return mx.zeros(x.shape, dtype=x.dtype if dtype is None else self.native_dtype(dtype))
-
-    @override
-    def ones_like(self, x, dtype):
-        return mx.ones(x.shape, dtype=x.dtype if dtype is None else self.native_dtype(dtype))
-
-    @override
     def slice_update(self, x, updates, index):
         out = mx.array(x)
         out[index] = updates

@@ -50,13 +50,15 @@ class _Printer:
 
     def line(self, step: Step, anchor: str | None) -> str:
         """Return one step as a line, with what it makes as a comment."""
+        outs = ", ".join(map(str, step.outs)) + ("," if step.several and len(step.outs) == 1 else "")
+        made = "; ".join(str(v.spec) for v in step.outs)
+        if step.op.name == "getitem" and (places := _subscript(step.attrs["index"])):
+            return f"    {outs} = {step.args[0]}[{places}]  # {made}"
         attrs = dict(step.attrs)
         given = [self.written(a) for a in step.args]
         if step.op.creates:
             attrs["like"] = None
         given += [f"{k}={self.setting(k, v, anchor, step)}" for k, v in attrs.items()]
-        outs = ", ".join(map(str, step.outs)) + ("," if step.several and len(step.outs) == 1 else "")
-        made = "; ".join(str(v.spec) for v in step.outs)
         return f"    {outs} = {self.callee(step)}({', '.join(given)})  # {made}"
 
     def setting(self, name: str, value: Any, anchor: str | None, step: Step) -> str:
@@ -106,6 +108,20 @@ class _Printer:
     def type_of(self, x: Any) -> type:
         """Return the type that an argument will have."""
         return self.backend.array_types[0] if isinstance(x, Var) else type(x)
+
+
+def _subscript(index: Any) -> str:
+    """Return an index as one writes it between brackets; "" for one with a negative step, which an engine may lack."""
+    words = []
+    for part in index if type(index) is tuple else (index,):
+        if type(part) is slice:
+            if (part.step or 1) < 0:
+                return ""
+            ends = [("" if n is None else str(n)) for n in (part.start, part.stop)]
+            words.append(":".join(ends) + ("" if part.step is None else f":{part.step}"))
+        else:
+            words.append("..." if part is Ellipsis else repr(part))
+    return ", ".join(words) or "()"
 
 
 def _flat(args: Any) -> list:

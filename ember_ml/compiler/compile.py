@@ -12,8 +12,8 @@ from typing import Any
 
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
-from ember_ml.compiler.passes import simplify
-from ember_ml.core import Graph, Op, Spec, as_dtype, dispatch, tree
+from ember_ml.compiler.passes import expand, simplify
+from ember_ml.core import Graph, Spec, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import trace_graph
 from ember_ml.ops.random import take_key
@@ -126,12 +126,10 @@ class Compiled:
                     full[place] = value
                 return self._call(*tree.unflatten(structure, full))
 
-            def expands(op: Op) -> bool:
-                return op.name not in engine.overrides
-
             with engine.activated():
-                graph, _, random = trace_graph(flat, [_leaf_spec(leaves[i]) for i in places], expands=expands)
-            graph = simplify(graph)
+                specs = [_leaf_spec(leaves[i]) for i in places]
+                graph, _, random = trace_graph(flat, specs, expands=lambda op: False)
+                graph = simplify(expand(graph, lambda op: op.name not in engine.overrides))
             made = _rebuild(graph, random, engine.name, self.jit)
             if self.verbose:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.graph import Graph, Step, Var, trace_graph
+from ember_ml.core.op import Op
+
+
+def expand(graph: Graph, dissolves: Callable[[Op], bool]) -> Graph:
+    """Return the graph with the composites that `dissolves` names replaced by their bodies, in loops too."""
+    if any(step.op.body is not None and dissolves(step.op) for step in graph.steps):
+        again, _, _ = trace_graph(graph, [v.spec for v in graph.inputs], expands=dissolves)
+        graph = Graph(again.inputs, again.steps, again.outputs, graph.structure, again.size)
+    return _map_bodies(graph, lambda body: expand(body, dissolves))
 
 
 def simplify(graph: Graph) -> Graph:
     """Return the graph with repeated work merged and unused work dropped, in the bodies of loops too."""
-    return drop_unused(merge_repeated(graph))
+    return drop_unused(merge_repeated(_map_bodies(graph, simplify)))
 
 
 def merge_repeated(graph: Graph) -> Graph:
@@ -19,7 +29,7 @@ def merge_repeated(graph: Graph) -> Graph:
     steps = []
     for step in graph.steps:
         args = _swap(step.args, renamed)
-        attrs = {k: _in_bodies(v) for k, v in step.attrs.items()}
+        attrs = step.attrs
         key = (step.op.name, _name(args), _name(tuple(sorted(attrs.items()))))
         if key in known:
             renamed.update(zip(step.outs, known[key], strict=True))
@@ -57,10 +67,20 @@ def _swap(args: Any, renamed: dict[Var, Var]) -> Any:
     )
 
 
-def _in_bodies(value: Any) -> Any:
-    if isinstance(value, Graph):
-        return simplify(value)
-    return tuple(_in_bodies(v) for v in value) if type(value) is tuple else value
+def _map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
+    """Return the graph with the bodies of its loops and branches rewritten, a shared one once."""
+    done: dict[int, Graph] = {}
+
+    def swap(value: Any) -> Any:
+        if isinstance(value, Graph):
+            return done.setdefault(id(value), rewrite(value))
+        return tuple(map(swap, value)) if type(value) is tuple else value
+
+    steps = [
+        Step(s.op, s.args, {k: swap(v) for k, v in s.attrs.items()}, s.outs, s.several) if s.op.spec else s
+        for s in graph.steps
+    ]
+    return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, graph.size)
 
 
 def _name(x: Any) -> Any:

@@ -4,14 +4,16 @@ A body is recorded once, as a graph. What it uses from outside (weights above al
 what does not change from step to step is computed once, before the loop.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ember_ml.core import tree
-from ember_ml.core.dispatch import AMBIENT, SCALARS
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Graph, Step, Var, build_graph, lift, needed_nodes, trace_graph
-from ember_ml.core.op import TABLE, primitive
+from ember_ml.core.op import TABLE, Op, primitive
 from ember_ml.core.reverse import key_of, linearize
 from ember_ml.core.rules import kept, same
 from ember_ml.core.spec import Spec, spec_of
@@ -48,7 +50,7 @@ def scan(f: Callable, init: Any, xs: Any = None, length: int | None = None, reve
         return [*_checked_carry(structure, leaves, init_structure, init_specs), *_as_arrays(y_leaves)]
 
     specs = [*init_specs, *(Spec(s.shape[1:], s.dtype) for s in map(spec_of, xs_leaves))]
-    graph, consts, random = trace_graph(body, specs, expands=_expands())
+    graph, consts, random = trace_graph(body, specs, expands=_whole)
     if random:
         key, step = _key_and_step([*init_leaves, *xs_leaves, *consts], length)
         graph = _with_inputs(graph, (graph.inputs[-2], *graph.inputs[:-2], graph.inputs[-1]))
@@ -62,10 +64,9 @@ def scan(f: Callable, init: Any, xs: Any = None, length: int | None = None, reve
     return tree.unflatten(init_structure, outs[:n]), tree.unflatten(y_structures[0], outs[n:])
 
 
-def _expands() -> Callable:
-    """Return which composites dissolve in a body: those that dissolve around it."""
-    ambient = AMBIENT.get()
-    return (lambda op: False) if ambient is None else ambient.expands  # pyright: ignore[reportAttributeAccessIssue]
+def _whole(op: Op) -> bool:
+    """Record every composite whole: its gradient rule, or an engine's own version of it, may be wanted later."""
+    return False
 
 
 def _as_arrays(leaves: Sequence, others: Sequence = ()) -> list:
@@ -166,7 +167,9 @@ class _ScanGradient:
     """The body of a scan and its gradient, recorded together and cut in two.
 
     What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants alone is
-    computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its inputs.
+    computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its inputs. A constant's
+    cotangent is a sum over steps: where it is one of products or of sums, the factors are stacked and the sum is
+    taken at once, after the loop; otherwise it is added up in the carry.
     """
 
     def __init__(self, body: Graph, wanted: list[bool], consts: int, carry: int):
@@ -177,26 +180,34 @@ class _ScanGradient:
         self.consts, self.n_inputs = consts, len(specs)
         self.carried = [i for i in floats if consts <= i < first_x]
         self.yielded = [k for k, s in enumerate(out_specs) if k >= carry and s.dtype.kind in FLOATING]
-        with new_trace(typed=True, expands=_expands()) as trace:
+        with new_trace(typed=True, expands=_whole) as trace:
             ins = [trace.input(s) for s in specs]
             outs, pull = linearize(lambda *some: body(*_merged(ins, live, some)), [ins[i] for i in live])
+            recorded = len(trace.nodes)  # what comes after belongs to the gradient
             given = {k: trace.input(out_specs[k]) for k in [*(i - consts for i in self.carried), *self.yielded]}
             back = dict(zip(live, pull([given.get(k) for k in range(len(outs))]), strict=True))
-            self.summed = [i for i in live if i < consts and back[i] is not None]
-            totals = [trace.input(specs[i]) for i in self.summed]
+            summed = [i for i in live if i < consts and back[i] is not None]
+            self.terms = {i: terms for i in summed if (terms := _terms(back[i])) is not None}
+            self.added = [i for i in summed if i not in self.terms]
+            totals = [trace.input(specs[i]) for i in self.added]
             self.along = [i for i in live if i >= first_x and back[i] is not None]
             results = [
                 *(TABLE["zeros"](specs[i].shape, dtype=specs[i].dtype) if back[i] is None else back[i] for i in self.carried),
-                *(TABLE["add"](t, back[i]) for t, i in zip(totals, self.summed, strict=True)),
+                *(TABLE["add"](t, back[i]) for t, i in zip(totals, self.added, strict=True)),
                 *(back[i] for i in self.along),
             ]
         cotangents = list(given.values())
-        steady, inner = _boundary(trace, results, [*cotangents, *totals], ins[:consts])
+        factors = [x for terms in self.terms.values() for term in terms for x in term.factors]
+        backward_nodes = {id(node) for node in trace.nodes[recorded:]}
+        steady, inner = _boundary(trace, [*results, *factors], [*cotangents, *totals], ins[:consts], backward_nodes)
         places = {key_of(x): i for i, x in enumerate(ins)}
         self.used_consts = [places[key_of(x)] for x in steady if key_of(x) in places]
         made = [x for x in steady if key_of(x) not in places]
         self.used_xs = [places[key_of(x)] for x in inner if places.get(key_of(x), -1) >= first_x]
         kept = [x for x in inner if places.get(key_of(x), -1) < first_x]
+        early = {key_of(x) for x in inner}
+        emitted = list({key_of(x): x for x in factors if key_of(x) not in early}.values())
+        self.stacks = [key_of(x) for x in (*kept, *(ins[i] for i in self.used_xs), *emitted)]
         leaf = tree.structure(0)
         self.forward, _ = build_graph(trace, ins, [*outs, *kept], leaf)
         self.unchanging, _ = build_graph(trace, ins[:consts], made, leaf)
@@ -204,7 +215,8 @@ class _ScanGradient:
         self.first = len(first)
         rows = [*cotangents[len(self.carried) :], *kept, *(ins[i] for i in self.used_xs)]
         inputs = [*first, *cotangents[: len(self.carried)], *totals, *rows]
-        self.backward, _ = build_graph(trace, inputs, results, leaf)
+        self.backward, _ = build_graph(trace, inputs, [*results, *emitted], leaf)
+        self.terms = {i: [term.placed(self.stacks) for term in terms] for i, terms in self.terms.items()}
 
     def pull(self, arrays, outs, kept, cotangents, length, reverse) -> list:
         """Return the cotangents of `arrays`, None where there is none."""
@@ -215,20 +227,77 @@ class _ScanGradient:
         first = [*(arrays[i] for i in self.used_consts), *self.unchanging(*arrays[: self.consts], anchor=arrays[0])]
         carry = [
             *(or_zeros(cotangents[i - self.consts], arrays[i]) for i in self.carried),
-            *(TABLE["zeros_like"](arrays[i]) for i in self.summed),
+            *(TABLE["zeros_like"](arrays[i]) for i in self.added),
         ]
-        rows = [
-            *(or_zeros(cotangents[k], outs[k]) for k in self.yielded),
-            *kept,
-            *(arrays[i] for i in self.used_xs),
-        ]
+        stacked = [*kept, *(arrays[i] for i in self.used_xs)]
+        rows = [*(or_zeros(cotangents[k], outs[k]) for k in self.yielded), *stacked]
         found = flat_scan(
             *first, *carry, *rows, body=self.backward, consts=self.first, carry=len(carry), length=length, reverse=reverse
         )
         parts: list = [None] * self.n_inputs
-        for i, part in zip([*self.carried, *self.summed, *self.along], found, strict=True):
+        places = [*self.carried, *self.added, *self.along]
+        for i, part in zip(places, found, strict=False):
             parts[i] = part
+        stacked += found[len(places) :]
+        for i, terms in self.terms.items():
+            parts[i] = _total([term.total(stacked) for term in terms])
         return parts
+
+
+class _Term(NamedTuple):
+    """One step's share of a constant's cotangent: `rows.T @ columns`, or the sum of `columns` over `axes`."""
+
+    rows: Any
+    columns: Any
+    axes: tuple[int, ...] = ()
+
+    @property
+    def factors(self) -> list:
+        """The values that must be stacked."""
+        return [x for x in (self.rows, self.columns) if x is not None]
+
+    def placed(self, keys: list) -> _Term:
+        """Return the same with each factor's place among the stacks instead of it."""
+        return _Term(*(None if x is None else keys.index(key_of(x)) for x in self[:2]), self.axes)
+
+    def total(self, stacks: list) -> Any:
+        """Return the sum over all steps."""
+        columns = stacks[self.columns]
+        if self.rows is None:
+            return TABLE["sum"](columns, axis=(0, *(a + 1 for a in self.axes)))
+        rows, columns = (
+            TABLE["reshape"](x, shape=(-1, spec_of(x).shape[-1])) for x in (stacks[self.rows], columns)
+        )
+        return TABLE["matmul"](TABLE["matrix_transpose"](rows), columns)
+
+
+def _terms(x: Any) -> list[_Term] | None:
+    """Return a cotangent as a sum of products and sums, or None where it is something else."""
+    node = x.node if type(x) is Traced else None
+    if node is None or node.op.name not in ("add", "matmul", "sum"):
+        return None
+    if node.op.name == "add":
+        sides = [_terms(side) for side in node.args]
+        same = all(spec_of(side).shape == x.shape for side in node.args)
+        return [*sides[0], *sides[1]] if same and None not in sides else None
+    source = node.args[0]
+    if type(source) is not Traced:
+        return None
+    if node.op.name == "sum":
+        axes = node.attrs["axis"]
+        return [_Term(None, source, axes)] if isinstance(axes, tuple) and not node.attrs["keepdims"] else None
+    turned, columns = source.node, node.args[1]
+    if turned is None or turned.op.name != "matrix_transpose" or type(columns) is not Traced or columns.ndim != 2:
+        return None
+    rows = turned.args[0]
+    return [_Term(rows, columns)] if type(rows) is Traced and rows.ndim == 2 else None
+
+
+def _total(parts: list) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = TABLE["add"](total, part)
+    return total
 
 
 def _merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
@@ -238,24 +307,24 @@ def _merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
     return merged
 
 
-def _boundary(trace: Trace, results: Sequence, given: Sequence, consts: Sequence) -> tuple[list, list]:
-    """Return what `results` need besides `given`: values that depend on `consts` alone, and all others."""
+def _boundary(
+    trace: Trace, results: Sequence, given: Sequence, consts: Sequence, backward: set[int]
+) -> tuple[list, list]:
+    """Return what `backward` nodes need besides `given`: values that depend on `consts` alone, and all others."""
     late, steady = {key_of(x) for x in given}, {key_of(x) for x in consts}
     needed: dict[tuple[int, int], Traced] = {}
 
     def mine(values: Sequence) -> list:
         return [x for x in values if type(x) is Traced and x.trace is trace]
 
-    def keys(node: Node) -> list:
-        return [(id(node), i) for i in range(node.count)]
-
     for node in needed_nodes(trace, results):
-        places = [key_of(b) for b in mine(node.boxes)]
-        if any(p in late for p in places):
-            late.update(keys(node))
-            needed.update((key_of(b), b) for b in mine(node.boxes) if key_of(b) not in late)
-        elif all(p in steady for p in places):
-            steady.update(keys(node))
+        boxes = mine(node.boxes)
+        made = [(id(node), i) for i in range(node.count)]
+        if all(key_of(b) in steady for b in boxes):
+            steady.update(made)
+        elif id(node) in backward:
+            late.update(made)
+            needed.update((key_of(b), b) for b in boxes if key_of(b) not in late)
     needed.update((key_of(x), x) for x in mine(results) if key_of(x) not in late)
     return [x for k, x in needed.items() if k in steady], [x for k, x in needed.items() if k not in steady]
 
@@ -282,7 +351,7 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
             out, shape = tree.flatten(f(*tree.unflatten(structure, values)))
             return tree.unflatten(shape, _as_arrays(out, values))
 
-        return trace_graph(flat, specs, expands=_expands())
+        return trace_graph(flat, specs, expands=_whole)
 
     (yes, captured, draws), (no, more, also_draws) = branch(true_fun), branch(false_fun)
     if (yes.structure, yes.out_specs) != (no.structure, no.out_specs):
@@ -324,7 +393,7 @@ def _linearize_cond(wanted, pred, *arrays, branches):
                 parts = back([gs.get(k) for k in range(len(branch.outputs))])
                 return [TABLE["zeros_like"](ins[i]) if p is None else p for i, p in zip(live, parts, strict=True)]
 
-            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=_expands())[0]
+            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=_whole)[0]
 
         found = flat_cond(pred, *arrays, *(cotangents[k] for k in given), branches=tuple(map(gradient, branches)))
         return [None, *_merged([None] * len(arrays), live, found)]

@@ -67,14 +67,16 @@ def linspace(start, stop, num=50, *, endpoint=True, dtype=None, device=None, lik
     """`num` evenly spaced numbers from `start` to `stop`, which is included unless `endpoint` is False."""
 
 
-@primitive(shape=same, dtype=asked, vjp=constant)
+@composite(vjp=constant)
 def zeros_like(x, /, *, dtype=None):
     """Zeros in the shape, dtype and place of x."""
+    return zeros(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), like=x)
 
 
-@primitive(shape=same, dtype=asked, vjp=constant)
+@composite(vjp=constant)
 def ones_like(x, /, *, dtype=None):
     """Ones in the shape, dtype and place of x."""
+    return ones(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), like=x)
 
 
 @composite(vjp=constant)
