@@ -8,6 +8,8 @@ agree to the last bits of log and cos. Without a key an op takes the next one of
 
 import math
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.dtypes import Defaults, as_dtype
@@ -50,6 +52,7 @@ class _Stream:
 
 
 _STREAM = _Stream()
+_SOURCE: ContextVar[list | None] = ContextVar("ember_ml_random_key", default=None)  # [key, how many were taken]
 
 
 def set_seed(seed: int) -> None:
@@ -86,11 +89,25 @@ def key(seed: int, *, like=None):
 
 def next_key(*, like=None):
     """Return a key not used before: from the open trace if it compiles, else from the process's stream."""
+    if (source := _SOURCE.get()) is not None:
+        source[1] += 1
+        return fold_in(source[0], source[1])
     trace = AMBIENT.get()
     if trace is not None:
         return trace.make_key()
     high, low, count = take_key()
     return fold_in(asarray([high, low], dtype="uint32", like=like), count)
+
+
+@contextmanager
+def drawing_from(key):
+    """Let random ops without a key derive theirs from `key` within the context; None changes nothing."""
+    token = _SOURCE.set([key, 0]) if key is not None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _SOURCE.reset(token)
 
 
 @composite(vjp=constant)

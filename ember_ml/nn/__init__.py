@@ -1,0 +1,30 @@
+"""Neural networks: modules, wiring, recurrent layers, containers, and saving."""
+
+from ember_ml.nn.container import Sequential as Sequential
+from ember_ml.nn.functional import functional_call as functional_call
+from ember_ml.nn.modules import LTC as LTC
+from ember_ml.nn.modules import AutoNCPMap as AutoNCPMap
+from ember_ml.nn.modules import BaseModule as BaseModule
+from ember_ml.nn.modules import CfC as CfC
+from ember_ml.nn.modules import CfCCell as CfCCell
+from ember_ml.nn.modules import Dense as Dense
+from ember_ml.nn.modules import Dropout as Dropout
+from ember_ml.nn.modules import FullyConnectedMap as FullyConnectedMap
+from ember_ml.nn.modules import LeCunTanh as LeCunTanh
+from ember_ml.nn.modules import Linear as Linear
+from ember_ml.nn.modules import LTCCell as LTCCell
+from ember_ml.nn.modules import Module as Module
+from ember_ml.nn.modules import NCPMap as NCPMap
+from ember_ml.nn.modules import NeuronMap as NeuronMap
+from ember_ml.nn.modules import Parameter as Parameter
+from ember_ml.nn.modules import RandomMap as RandomMap
+from ember_ml.nn.modules import ReLU as ReLU
+from ember_ml.nn.modules import Sigmoid as Sigmoid
+from ember_ml.nn.modules import Softmax as Softmax
+from ember_ml.nn.modules import Softplus as Softplus
+from ember_ml.nn.modules import Tanh as Tanh
+from ember_ml.nn.modules import WiredCfCCell as WiredCfCCell
+from ember_ml.nn.modules import get_activation as get_activation
+from ember_ml.nn.saving import load as load
+from ember_ml.nn.saving import save as save
+from ember_ml.tensor import EmberTensor as EmberTensor

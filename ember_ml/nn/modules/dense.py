@@ -1,0 +1,67 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ember_ml import ops
+from ember_ml.nn.initializers import get_initializer, kaiming_uniform
+from ember_ml.nn.modules.activations import get_activation
+from ember_ml.nn.modules.module import Module
+from ember_ml.nn.modules.parameter import Parameter
+
+
+class Dense(Module):
+    """activation(x W + b), as Keras's. Shapes: x (..., input_dim) -> (..., units)."""
+
+    kernel: Parameter  # W (input_dim, units), starts Glorot uniform
+    bias: Parameter | None  # b (units,), starts at 0
+
+    def __init__(
+        self,
+        input_dim: int,
+        units: int,
+        activation: str | Callable | None = None,
+        use_bias: bool = True,
+        *,
+        kernel_initializer: str | Callable = "glorot_uniform",
+    ):
+        self.input_dim, self.units, self.activation, self.use_bias = input_dim, units, activation, use_bias
+        self.kernel_initializer = kernel_initializer
+        self.kernel = Parameter(get_initializer(kernel_initializer)((input_dim, units)))
+        self.bias = Parameter(ops.zeros((units,))) if use_bias else None
+
+    def forward(self, x: Any) -> Any:
+        _check_width(self, x, self.input_dim)
+        y = x @ self.kernel
+        return get_activation(self.activation)(y if self.bias is None else y + self.bias)
+
+
+class Linear(Module):
+    """x W' + b, as torch.nn.Linear. Shapes: x (..., in_features) -> (..., out_features)."""
+
+    weight: Parameter  # W (out_features, in_features), starts uniform within 1 / sqrt(in_features)
+    bias: Parameter | None  # b (out_features,), likewise
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
+        self.in_features, self.out_features, self.use_bias = in_features, out_features, bias
+        self.weight = Parameter(kaiming_uniform((out_features, in_features)))
+        limit = in_features**-0.5
+        self.bias = Parameter(ops.uniform((out_features,), -limit, limit)) if bias else None
+        if device is not None or dtype is not None:
+            self.to(device, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.use_bias}
+
+    def forward(self, x: Any) -> Any:
+        _check_width(self, x, self.in_features)
+        y = x @ ops.matrix_transpose(self.weight)
+        return y if self.bias is None else y + self.bias
+
+
+def _check_width(layer: Module, x: Any, width: int) -> None:
+    if not x.shape or x.shape[-1] != width:
+        name = type(layer).__name__
+        raise ValueError(f"{name}: expected inputs of {width} features in the last axis, got shape {tuple(x.shape)}")

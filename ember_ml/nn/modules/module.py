@@ -1,0 +1,311 @@
+"""Modules: parameters, buffers and submodules held as attributes, and `forward`.
+
+A module is a tree. What it holds is found by looking at its attributes when asked (in lists and dicts too), so
+nothing need be registered, and a subclass need not call `super().__init__`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ember_ml.core import dispatch, tree
+from ember_ml.core.dispatch import SCALARS
+from ember_ml.nn.modules.parameter import Parameter
+from ember_ml.tensor import EmberTensor
+
+
+class Module:
+    """The base of every layer and model.
+
+    A subclass sets `Parameter`s and modules as attributes and defines `forward`. `build(input_shape)` may make
+    them later, when the shape of the first input is known. Called with native arrays, a module returns native
+    arrays of that engine; inside, all arrays are EmberTensors.
+    """
+
+    training: bool = True  # whether dropout drops and running statistics run; see train() and eval()
+    built: bool = False
+
+    def forward(self, *args: Any, **settings: Any) -> Any:
+        """Compute the module's output. A subclass defines it."""
+        raise TypeError(f"{type(self).__name__} has no forward method; define forward(self, x)")
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Make what depends on the input's shape. Called once, before the first forward."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """Build if need be, and compute `forward`."""
+        if not self.built:
+            self.ensure_built(*args)
+        if not _all_native((args, settings)):
+            return self.forward(*args, **settings)
+        args, settings = tree.map(_wrapped, (args, settings))
+        return tree.map(_unwrapped, self.forward(*args, **settings))
+
+    def ensure_built(self, *args: Any) -> None:
+        """Build for the shape of the first array among `args`, unless it is done."""
+        if not self.built:
+            shape = next((tuple(x.shape) for x in tree.leaves(args) if getattr(x, "shape", None) is not None), None)
+            if shape is not None:
+                self.build(shape)
+                self.built = True
+
+    # What it holds
+
+    def register_parameter(self, name: str, param: Any) -> None:
+        """Set a parameter as the attribute `name`; None leaves the place empty."""
+        setattr(self, name, param if param is None or isinstance(param, Parameter) else Parameter(param))
+
+    def register_buffer(self, name: str, buffer: Any) -> None:
+        """Set an array that is saved but not trained as the attribute `name`."""
+        self.__dict__.setdefault("_buffer_names", []).append(name)
+        setattr(self, name, buffer if buffer is None or isinstance(buffer, EmberTensor) else EmberTensor(buffer))
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Set a submodule as the attribute `name`."""
+        setattr(self, name, module)
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Yield every parameter with its dotted name, in order of assignment; a shared one once, by its first name."""
+        yield from self._named(Parameter, prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield every parameter."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, EmberTensor]]:
+        """Yield every buffer with its dotted name."""
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name in module.__dict__.get("_buffer_names", ()):
+                if (value := getattr(module, name)) is not None:
+                    yield f"{path}.{name}" if path else name, value
+
+    def buffers(self, recurse: bool = True) -> Iterator[EmberTensor]:
+        """Yield every buffer."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield this module and every one below it with its dotted name, each once."""
+        yield prefix, self
+        yield from self._named(Module, prefix, True)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and every one below it, each once."""
+        return (m for _, m in self.named_modules())
+
+    def children(self) -> Iterator[Module]:
+        """Yield the modules directly below this one."""
+        return (m for _, m in self._named(Module, "", False))
+
+    def _named(self, kind: type, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = {id(self)}
+
+        def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+            if isinstance(value, Parameter | Module | list | tuple | dict):
+                if id(value) in seen:
+                    return
+                seen.add(id(value))
+            if isinstance(value, kind):
+                yield path, value
+            if isinstance(value, Module) and recurse:
+                yield from items(value, path)
+            elif isinstance(value, list | tuple):
+                for i, each in enumerate(value):
+                    yield from walk(each, f"{path}.{i}")
+            elif isinstance(value, dict):
+                for key, each in value.items():
+                    yield from walk(each, f"{path}.{key}")
+
+        def items(module: Module, path: str) -> Iterator[tuple[str, Any]]:
+            for name, value in list(vars(module).items()):
+                yield from walk(value, f"{path}.{name}" if path else name)
+
+        yield from items(self, prefix)
+
+    # Modes and places
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch training behaviour (dropout, running statistics) on or off, below too; return the module."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch training behaviour off; return the module."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of every parameter."""
+        for p in self.parameters():
+            p.grad = None
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call `function` on this module and every one below it; return the module."""
+        for module in self.modules():
+            function(module)
+        return self
+
+    def to(self, device: str | None = None, dtype: Any = None, *, backend: Any = None) -> Module:
+        """Move every parameter and buffer to a device, dtype or backend; return the module."""
+        from ember_ml.tensor import to_backend
+
+        for p in (*self.parameters(), *self.buffers()):
+            moved = EmberTensor(p.data) if backend is None else to_backend(EmberTensor(p.data), backend)
+            p.data = moved.to(device=device, dtype=dtype).data if device or dtype else moved.data
+        return self
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are trained."""
+        return sum(p.size for p in self.parameters())
+
+    # Saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return every parameter and buffer as a native array by its dotted name."""
+        return {name: x.data for name, x in (*self.named_parameters(), *self.named_buffers())}
+
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
+        """Set parameters and buffers by name, in their own dtype, engine and place.
+
+        Raises KeyError for names missing or left over (unless `strict` is False), ValueError for a wrong shape;
+        then nothing is changed.
+        """
+        own = dict((*self.named_parameters(), *self.named_buffers()))
+        missing, extra = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
+        if strict and (missing or extra):
+            raise KeyError(f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
+        new = {name: state_dict[name] for name in own if name in state_dict}
+        for name, value in new.items():
+            if tuple(value.shape) != own[name].shape:
+                raise ValueError(f"load_state_dict: {name} has shape {tuple(value.shape)}, expected {own[name].shape}")
+        for name, value in new.items():
+            tensor = own[name]
+            host = value.to_numpy() if isinstance(value, EmberTensor) else value
+            if not tensor.backend.owns(type(host)):
+                host = tensor.backend.to_numpy(host)
+            tensor.data = tensor.backend.array(host, dtype=tensor.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, read from the attributes of the same names."""
+        parameters = inspect.signature(type(self).__init__).parameters
+        names = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][1:]
+        missing = [n for n in names if n not in vars(self) and parameters[n].default is inspect.Parameter.empty]
+        if missing:
+            raise TypeError(f"{type(self).__name__}.get_config: keep {', '.join(missing)} as attributes, or override it")
+        return {name: getattr(self, name) for name in names if name in vars(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Module:
+        """Return a new module from what `get_config` returned."""
+        return cls(**config)
+
+    def save(self, path: Any) -> None:
+        """Write parameters, buffers and configuration to a safetensors file; see `ember_ml.nn.load`."""
+        from ember_ml.nn.saving import save
+
+        save(self, path)
+
+    # Functional form and display
+
+    def functional(self, params: dict[str, Any], *args: Any) -> Any:
+        """Return the output for other parameter values: what `compile(module)(params, *args)` compiles."""
+        from ember_ml.nn.functional import functional_call
+
+        return functional_call(self, params, *args)[0]
+
+    def __repr__(self) -> str:
+        inner = [f"  ({name}): {repr(m)}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]
+        return "\n".join([f"{type(self).__name__}({self.extra_repr()}", *inner, ")"]) if inner else (
+            f"{type(self).__name__}({self.extra_repr()})"
+        )
+
+    def extra_repr(self) -> str:
+        """Return what stands in the brackets of the module's text."""
+        shown = (bool, int, float, str)
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return ", ".join(f"{n}={vars(self)[n]!r}" for n in names if isinstance(vars(self).get(n), shown))
+
+    def summary(self) -> Summary:
+        """Return a table of the parameters: name, shape, dtype, count."""
+        return Summary(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+
+class Summary:
+    """A module's parameters as a table, for a terminal and for a notebook."""
+
+    def __init__(self, module: Module):
+        self.title = type(module).__name__
+        self.rows = [(n, str(p.shape), str(p.dtype), p.size) for n, p in module.named_parameters()]
+        self.total = module.num_parameters()
+
+    def __str__(self) -> str:
+        cells = [("parameter", "shape", "dtype", "count"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(4)]
+        lines = ["  ".join((*(c.ljust(w) for c, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3]))) for row in cells]
+        rule = "-" * max(map(len, lines))
+        return "\n".join([self.title, lines[0], rule, *lines[1:], rule, f"{self.total:,} parameters"])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("parameter", "shape", "dtype", "count"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{cell}</td>" for cell in (*row[:3], f"{row[3]:,}")) + "</tr>" for row in self.rows
+        )
+        return f"<table><caption>{self.title}: {self.total:,} parameters</caption><tr>{head}</tr>{body}</table>"
+
+
+def replaced(module: Module, swap: dict[int, Any]) -> Module:
+    """Return a copy of a tree of modules in which the tensors with these ids are others; the original stays."""
+    memo: dict[int, Any] = {}
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, EmberTensor):
+            return swap.get(id(value), value)
+        if isinstance(value, Module):
+            if id(value) not in memo:
+                new = memo[id(value)] = copy.copy(value)
+                new.__dict__.update({name: walk(each) for name, each in vars(value).items()})
+            return memo[id(value)]
+        if type(value) is list:
+            return [walk(each) for each in value]
+        if isinstance(value, tuple):
+            parts = [walk(each) for each in value]
+            return type(value)(*parts) if getattr(value, "_fields", None) else tuple(parts)
+        if type(value) is dict:
+            return {key: walk(each) for key, each in value.items()}
+        return value
+
+    return walk(module)
+
+
+BaseModule = Module
+
+
+def _level(x: Any) -> int | None:
+    """Return the level of the interpreter that owns x; None for what is no array."""
+    if type(x) in SCALARS:
+        return None
+    try:
+        owner = dispatch.owner_of(type(x))
+    except LookupError:
+        return None
+    return None if owner is None else owner.level
+
+
+def _all_native(values: Any) -> bool:
+    levels = {_level(x) for x in tree.leaves(values)} - {None}
+    return levels == {0}
+
+
+def _wrapped(x: Any) -> Any:
+    return EmberTensor(x) if _level(x) == 0 else x
+
+
+def _unwrapped(x: Any) -> Any:
+    return x.data if isinstance(x, EmberTensor) else x

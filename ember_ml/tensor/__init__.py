@@ -1,0 +1,66 @@
+"""EmberTensor, and the functions that make and shape it."""
+
+import ember_ml.tensor.interpreter as _interpreter  # from here on, ops take tensors
+from ember_ml.core.dtypes import DType as DType
+from ember_ml.core.dtypes import bfloat16 as bfloat16
+from ember_ml.core.dtypes import bool_ as bool_
+from ember_ml.core.dtypes import complex64 as complex64
+from ember_ml.core.dtypes import complex128 as complex128
+from ember_ml.core.dtypes import float16 as float16
+from ember_ml.core.dtypes import float32 as float32
+from ember_ml.core.dtypes import float64 as float64
+from ember_ml.core.dtypes import int8 as int8
+from ember_ml.core.dtypes import int16 as int16
+from ember_ml.core.dtypes import int32 as int32
+from ember_ml.core.dtypes import int64 as int64
+from ember_ml.core.dtypes import uint8 as uint8
+from ember_ml.core.dtypes import uint16 as uint16
+from ember_ml.core.dtypes import uint32 as uint32
+from ember_ml.core.dtypes import uint64 as uint64
+from ember_ml.tensor.creation import arange as arange
+from ember_ml.tensor.creation import array as array
+from ember_ml.tensor.creation import cast as cast
+from ember_ml.tensor.creation import concatenate as concatenate
+from ember_ml.tensor.creation import convert_to_tensor as convert_to_tensor
+from ember_ml.tensor.creation import copy as copy
+from ember_ml.tensor.creation import dtype as dtype
+from ember_ml.tensor.creation import expand_dims as expand_dims
+from ember_ml.tensor.creation import eye as eye
+from ember_ml.tensor.creation import from_dtype_str as from_dtype_str
+from ember_ml.tensor.creation import full as full
+from ember_ml.tensor.creation import full_like as full_like
+from ember_ml.tensor.creation import gather as gather
+from ember_ml.tensor.creation import get_dtype as get_dtype
+from ember_ml.tensor.creation import item as item
+from ember_ml.tensor.creation import linspace as linspace
+from ember_ml.tensor.creation import maximum as maximum
+from ember_ml.tensor.creation import ones as ones
+from ember_ml.tensor.creation import ones_like as ones_like
+from ember_ml.tensor.creation import reshape as reshape
+from ember_ml.tensor.creation import shape as shape
+from ember_ml.tensor.creation import slice_tensor as slice_tensor
+from ember_ml.tensor.creation import slice_update as slice_update
+from ember_ml.tensor.creation import split as split
+from ember_ml.tensor.creation import squeeze as squeeze
+from ember_ml.tensor.creation import stack as stack
+from ember_ml.tensor.creation import take as take
+from ember_ml.tensor.creation import tensor as tensor
+from ember_ml.tensor.creation import to_backend as to_backend
+from ember_ml.tensor.creation import to_dtype_str as to_dtype_str
+from ember_ml.tensor.creation import to_numpy as to_numpy
+from ember_ml.tensor.creation import transpose as transpose
+from ember_ml.tensor.creation import zeros as zeros
+from ember_ml.tensor.creation import zeros_like as zeros_like
+from ember_ml.tensor.ember_tensor import EmberTensor as EmberTensor
+from ember_ml.tensor.gradient import enable_grad as enable_grad
+from ember_ml.tensor.gradient import is_grad_enabled as is_grad_enabled
+from ember_ml.tensor.gradient import no_grad as no_grad
+from ember_ml.tensor.random import get_seed as get_seed
+from ember_ml.tensor.random import random_bernoulli as random_bernoulli
+from ember_ml.tensor.random import random_normal as random_normal
+from ember_ml.tensor.random import random_permutation as random_permutation
+from ember_ml.tensor.random import random_uniform as random_uniform
+from ember_ml.tensor.random import set_seed as set_seed
+from ember_ml.tensor.random import shuffle as shuffle
+
+EmberDType = DType

@@ -1,0 +1,95 @@
+"""From anything to an engine's array, and from one engine to another. Dtypes change only when asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ember_ml.backend import Backend, get_backend
+from ember_ml import ops
+from ember_ml.core import DType, as_dtype, dispatch
+from ember_ml.core.op import TABLE
+from ember_ml.core.trace import Traced
+
+
+def native(data: Any, dtype: Any = None, device: str | None = None) -> Any:
+    """Return data as a native array: nested lists and numbers on the active backend, arrays on their own engine.
+
+    An array that needs no change is returned itself, not a copy.
+    """
+    data = bare(data)
+    owner = owner_of(data)
+    if owner is None or isinstance(data, owner.scalar_types):
+        if _lists_arrays(data):
+            return native(ops.stack([native(each) for each in data]), dtype, device)
+        return ops.asarray(data, dtype=dtype, device=device)
+    if dtype is not None and as_dtype(data.dtype) != as_dtype(dtype):
+        data = ops.astype(data, dtype=as_dtype(dtype))
+    return data if device is None else moved(data, device)
+
+
+def bare(x: Any) -> Any:
+    """Return what a tensor wraps; anything else as it is."""
+    owner = owner_of(x)
+    return owner.unwrap(x) if owner is not None and owner.level == 1 else x
+
+
+def owner_of(x: Any) -> Any:
+    """Return the interpreter that owns x, None for numbers and for what is no array."""
+    try:
+        return dispatch.owner_of(type(x))
+    except LookupError:
+        return None
+
+
+def _lists_arrays(data: Any) -> bool:
+    """Whether nested lists hold arrays, judged by the first leaf."""
+    nested = isinstance(data, list | tuple)
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    owner = owner_of(data)
+    return nested and owner is not None and not isinstance(data, owner.scalar_types)
+
+
+def engine_of(x: Any) -> Backend:
+    """Return the backend of a native array, or the one for which a trace is made."""
+    while type(x) is Traced:
+        x = bare(x.value)
+    owner = owner_of(x)
+    return owner if isinstance(owner, Backend) else get_backend()
+
+
+def host(x: Any) -> Any:
+    """Return a native array as a NumPy array, without a copy where the engine allows; bfloat16 as float32."""
+    owner = owner_of(x)
+    if not isinstance(owner, Backend):
+        raise TypeError("a traced value is no NumPy array; use ember_ml.ops on it")
+    return owner.to_numpy(ops.astype(x, dtype="float32") if as_dtype(x.dtype) == "bfloat16" else x)
+
+
+def moved(x: Any, device: str) -> Any:
+    """Return a native array on a device of its engine."""
+    engine = engine_of(x)
+    if device.partition(":")[0] not in engine.devices():
+        raise ValueError(f"backend {engine} has no device {device!r} here; it has {', '.join(engine.devices())}")
+    here = engine.device_of(x)
+    return x if here in (device, f"{device}:0") else _made(engine, host(x), as_dtype(x.dtype), device)
+
+
+def to_engine(x: Any, engine: Backend) -> Any:
+    """Return a native array as one of another engine: a copy through the host, with the same dtype.
+
+    Raises TypeError where the engine lacks the dtype.
+    """
+    if engine.owns(type(x)):
+        return x
+    wanted = as_dtype(x.dtype)
+    made = _made(engine, host(x), wanted, None)
+    if as_dtype(made.dtype) != wanted:  # JAX outside of its 64-bit mode has no int64
+        raise TypeError(f"to_backend: {engine} has no dtype {wanted} here; cast first, as with x.astype('float32')")
+    return made
+
+
+def _made(engine: Backend, values: Any, dtype: DType, device: str | None) -> Any:
+    crosses = DType("float32") if dtype == "bfloat16" else dtype  # NumPy has no bfloat16
+    made = engine.implementation(TABLE["asarray"])(values, dtype=crosses, device=device, like=None)
+    return made if crosses == dtype else ops.astype(made, dtype=dtype)

@@ -1,0 +1,215 @@
+"""`x[index]` beyond the basic: arrays of integers and boolean masks, as NumPy has them, made of `take` and `where`.
+
+A mask's shape depends on its values, so it needs them: masks are for eager code, `ops.where` for compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ember_ml import ops
+from ember_ml.core import as_dtype
+from ember_ml.core.rules import broadcast_shapes, shape_of
+from ember_ml.tensor.conversion import bare, host, owner_of
+
+_BASIC = (int, slice, type(None), type(Ellipsis))
+
+
+class Places(NamedTuple):
+    """An index taken apart: a basic one with a full slice where arrays stand, their axes, and the arrays."""
+
+    basic: tuple
+    axes: tuple[int, ...]
+    arrays: tuple
+    together: bool  # whether the arrays stand side by side; if not, NumPy puts their axes in front
+
+
+def is_basic(index: Any) -> bool:
+    """Whether an index is made of Python's integers, slices, None and Ellipsis alone."""
+    if type(index) is tuple:
+        return all(type(part) in _BASIC for part in index)
+    return type(index) in _BASIC
+
+
+def get(x: Any, index: Any) -> Any:
+    """Return x[index] for an index with arrays in it."""
+    places = _take_apart(x, index)
+    if not places.arrays:
+        return ops.getitem(x, index=places.basic)
+    if not _is_full(places.basic):
+        x = ops.getitem(x, index=places.basic)
+    if len(places.arrays) == 1:
+        return ops.take(x, places.arrays[0], axis=places.axes[0])
+    rows, _, _ = _rows(x, places.axes)
+    chosen, ndim = _row_numbers(x, places)
+    found = ops.take(rows, chosen, axis=0)
+    if not places.together:
+        return found
+    return _with_axes_at(found, ndim, places.axes[0])
+
+
+def put(x: Any, index: Any, updates: Any) -> Any:
+    """Return a copy of x in which x[index] is `updates`, for an index with arrays; of repeated places the last wins."""
+    if _is_mask_of(x, index) and shape_of(updates) in ((), shape_of(x)):
+        return ops.where(index, ops.astype(updates, dtype=x.dtype), x)
+    places = _take_apart(x, index)
+    if not places.arrays:
+        return ops.slice_update(x, updates, index=places.basic)
+    if not _is_full(places.basic):
+        region = ops.getitem(x, index=places.basic)
+        inner = _put(region, places, updates)
+        return ops.slice_update(x, inner, index=places.basic)
+    return _put(x, places, updates)
+
+
+def _put(x: Any, places: Places, updates: Any) -> Any:
+    rows, order, sizes = _rows(x, places.axes)
+    chosen, ndim = _row_numbers(x, places)
+    rest = shape_of(rows)[1:]
+    at = places.axes[0] if places.together else 0
+    shape = shape_of(chosen)
+    wanted = (*rest[:at], *shape, *rest[at:])
+    updates = ops.broadcast_to(ops.astype(updates, dtype=x.dtype), shape=wanted)
+    to_front = (*range(at, at + ndim), *range(at), *range(at + ndim, len(wanted)))
+    updates = ops.reshape(
+        ops.permute_dims(updates, axes=to_front), shape=(math.prod(shape), *rest)
+    )
+    writer = _last_writers(chosen, shape_of(rows)[0])
+    if not math.prod(shape):
+        return x
+    written = ops.take(updates, ops.maximum(writer, 0), axis=0)
+    hit = ops.reshape(ops.greater_equal(writer, 0), shape=(-1, *(1,) * len(rest)))
+    rows = ops.where(hit, written, rows)
+    whole = ops.reshape(rows, shape=(*sizes, *rest))
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return ops.permute_dims(whole, axes=back)
+
+
+def _take_apart(x: Any, index: Any) -> Places:
+    """Return the parts of an index. Raises IndexError for too many of them, TypeError for what is no index."""
+    parts = [_part(p, x) for p in (index if isinstance(index, tuple) else (index,))]
+    shape = shape_of(x)
+    used = sum(_width(p) for p in parts)
+    if used > len(shape):
+        raise IndexError(f"too many indices: {used} for {len(shape)} dimensions")
+    if (at := next((i for i, p in enumerate(parts) if p is Ellipsis), None)) is not None:
+        parts[at : at + 1] = [slice(None)] * (len(shape) - used)
+    advanced = any(_is_array(p) for p in parts)
+    basic: list = []
+    axes: list[int] = []
+    arrays: list = []
+    for part in parts:
+        if _is_array(part) and as_dtype(part.dtype) == "bool":
+            _fits(part, shape, basic)
+            found = _truths(part, x)
+        elif _is_array(part) or (advanced and isinstance(part, int)):
+            found = [part if _is_array(part) else _array(part, x)]
+        else:
+            basic.append(part)
+            continue
+        axes += range(len(basic), len(basic) + len(found))
+        arrays += found
+        basic += [slice(None)] * len(found)
+    together = not axes or axes == list(range(axes[0], axes[-1] + 1))
+    return Places(tuple(basic), tuple(axes), tuple(arrays), together)
+
+
+def _part(part: Any, x: Any) -> Any:
+    """Return one part of an index as an integer, slice, None, Ellipsis or array."""
+    part = bare(part)
+    if isinstance(part, list):
+        part = _array(part, x)
+    if isinstance(part, slice):
+        return slice(*(None if n is None else _integer(n) for n in (part.start, part.stop, part.step)))
+    if isinstance(part, bool) or not (type(part) in _BASIC or owner_of(part) is not None):
+        raise TypeError(f"index: expected integers, slices, None, ... or arrays of integers or truths, got {part!r}")
+    if type(part) in _BASIC:
+        return part
+    kind = as_dtype(part.dtype).kind
+    if kind not in ("bool", "int", "uint"):
+        raise TypeError(f"index: expected an array of integers or truths, got {part.dtype}")
+    scalars = owner_of(part).scalar_types
+    return int(part) if isinstance(part, scalars) and kind != "bool" else part
+
+
+def _integer(n: Any) -> int:
+    return n if isinstance(n, int) else int(bare(n))
+
+
+def _array(values: Any, x: Any) -> Any:
+    """Return integers or truths as an array beside x."""
+    if isinstance(values, list) and not values:
+        return ops.asarray(values, dtype="int64", like=x.data)
+    return bare(ops.asarray(values, like=x.data))
+
+
+def _is_array(part: Any) -> bool:
+    return type(part) not in _BASIC
+
+
+def _width(part: Any) -> int:
+    """Return how many axes of the array a part of the index stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return len(shape_of(part)) if _is_array(part) and as_dtype(part.dtype) == "bool" else 1
+
+
+def _is_full(basic: tuple) -> bool:
+    return all(part == slice(None) for part in basic)
+
+
+def _is_mask_of(x: Any, index: Any) -> bool:
+    inner = bare(index)
+    return owner_of(inner) is not None and shape_of(inner) == shape_of(x) and as_dtype(inner.dtype) == "bool"
+
+
+def _fits(mask: Any, shape: tuple, before: Sequence) -> None:
+    at = sum(part is not None for part in before)
+    if not shape_of(mask):
+        raise TypeError("index: a single truth chooses nothing; use ops.where")
+    if (region := shape[at : at + len(shape_of(mask))]) != shape_of(mask):
+        raise IndexError(f"index: a mask of shape {shape_of(mask)} does not fit the axes of shape {region}")
+
+
+def _truths(mask: Any, x: Any) -> list:
+    """Return the places where a mask is true, as an array of integers for each of its axes."""
+    return [_array(places, x) for places in host(mask).nonzero()]
+
+
+def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], list[int]]:
+    """Return x with `axes` in front and laid flat into one, the order of axes that it took, and their sizes."""
+    shape = shape_of(x)
+    order = (*axes, *(i for i in range(len(shape)) if i not in axes))
+    sizes = [shape[i] for i in axes]
+    front = ops.permute_dims(x, axes=order)
+    rest = [shape[i] for i in order[len(axes) :]]
+    return ops.reshape(front, shape=(math.prod(sizes), *rest)), order, sizes
+
+
+def _row_numbers(x: Any, places: Places) -> tuple[Any, int]:
+    """Return where the arrays of an index point among the rows of `_rows`, and in how many dimensions."""
+    shape = shape_of(x)
+    number: Any = None
+    for axis, array in zip(places.axes, places.arrays, strict=True):
+        counted = ops.arange(shape[axis], like=x.data)
+        inside = ops.take(counted, array)  # counts negative ones from the end and refuses wrong ones
+        number = inside if number is None else ops.add(ops.multiply(number, shape[axis]), inside)
+    ndim = len(broadcast_shapes(*(shape_of(a) for a in places.arrays)))
+    return number, ndim
+
+
+def _with_axes_at(x: Any, count: int, at: int) -> Any:
+    """Return x with its first `count` axes moved to place `at`."""
+    ndim = len(shape_of(x))
+    order = (*range(count, count + at), *range(count), *range(count + at, ndim))
+    return ops.permute_dims(x, axes=order)
+
+
+def _last_writers(chosen: Any, size: int) -> Any:
+    """Return for each of `size` rows which of the `chosen` came last; -1 where none did."""
+    writer = host(ops.full((size,), -1, like=chosen)).copy()
+    order = host(ops.arange(math.prod(shape_of(chosen)), like=chosen))
+    writer[host(chosen).reshape(-1)] = order  # NumPy: the last assignment to a place wins
+    return ops.asarray(writer, like=chosen)
