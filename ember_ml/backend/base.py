@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from ember_ml.core import ALIASES, TABLE, DType, Interpreter, Op, as_dtype, op_named
+from ember_ml.core import ALIASES, TABLE, DType, Interpreter, Op, as_dtype, op_named, tree
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import DTYPES, Defaults
+from ember_ml.core.dtypes import DTYPES, Defaults, promote
 
 ACTIVE: ContextVar[Backend | None] = ContextVar("ember_ml_backend", default=None)  # set by `use_backend`
 
@@ -120,11 +120,11 @@ class Backend(Interpreter):
         foreign = [t for t in types if t not in SCALARS and not self.owns(t)]
         if not own and not op.creates and types:
             return partial(_all_scalars, self, implementation)
-        if foreign:  # another engine's scalars
-            implementation = partial(_with_items, implementation, foreign)
-        if op.name in self.lifts and len(own) < len(types):
-            return partial(_lifted, self, implementation)
-        return implementation
+        if len(own) < len(types) and op.sequence:
+            implementation = partial(_alike, self, implementation)
+        elif len(own) < len(types) and op.name in self.lifts:
+            implementation = partial(_lifted, self, implementation)
+        return partial(_with_items, implementation, foreign) if foreign else implementation  # another engine's scalars
 
     def implementation(self, op: Op) -> Callable:
         """Return the override, the body, or the engine's function. Raises NotImplementedError for a gap."""
@@ -323,7 +323,18 @@ def _all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs
 
 
 def _with_items(implementation: Callable, foreign: list[type], *args: Any, **attrs: Any) -> Any:
-    return implementation(*(a.item() if type(a) in foreign else a for a in args), **attrs)
+    return implementation(*tree.map(lambda a: a.item() if type(a) in foreign else a, args), **attrs)
+
+
+def _alike(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute with the Python numbers of a sequence made arrays that change no dtype more than need be."""
+    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
+    own = as_dtype(like.dtype)
+
+    def array(a: Any) -> Any:
+        return op_named("full").function((), a, dtype=promote(own, type(a)), like=like) if type(a) in SCALARS else a
+
+    return implementation(*tree.map(array, args), **attrs)
 
 
 def _lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
@@ -350,3 +361,12 @@ def _create(backend: Backend, op: Op, *args: Any, **settings: Any) -> Any:
         settings.setdefault("dtype", backend.dtype)
     with backend.activated():
         return op.function(*args, **settings)
+
+
+def __getattr__(name: str) -> Any:
+    """Hand on what chooses a backend: the original has it in this module."""
+    if name in ("auto_select_backend", "get_backend", "register_backend", "set_backend"):
+        from ember_ml.backend import selection
+
+        return getattr(selection, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

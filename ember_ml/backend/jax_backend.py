@@ -11,6 +11,7 @@ from jax.extend.random import threefry_2x32
 
 from ember_ml.backend.base import Backend, override
 from ember_ml.core.dtypes import DTYPES, DType, as_dtype
+from ember_ml.core.rules import as_axis, index_shape
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
 
@@ -86,12 +87,18 @@ class JaxBackend(Backend):
         return jax.lax.stop_gradient(x)
 
     @override
+    def getitem(self, x, index):
+        index_shape(x, index)  # JAX itself takes the nearest place instead of a wrong one
+        return x[index]
+
+    @override
     def slice_update(self, x, updates, index):
+        index_shape(x, index)
         return x.at[index].set(jnp.asarray(updates, dtype=x.dtype))
 
     @override
     def index_add(self, x, indices, updates, axis):
-        return x.at[(*(slice(None),) * (axis % x.ndim), indices)].add(jnp.asarray(updates, dtype=x.dtype))
+        return x.at[(*(slice(None),) * (as_axis(axis, x.ndim)), indices)].add(jnp.asarray(updates, dtype=x.dtype))
 
     @override
     def argsort(self, x, axis, descending):

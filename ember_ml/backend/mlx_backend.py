@@ -9,6 +9,7 @@ import mlx.core as mx
 from ember_ml.backend.base import Backend, Gap, override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype
+from ember_ml.core.rules import as_axis
 
 _HALF_TRUE = "MLX computes it at float32 precision, whatever the dtype"
 
@@ -59,7 +60,7 @@ class MLXBackend(Backend):
 
     @override
     def index_add(self, x, indices, updates, axis):
-        at = axis % x.ndim
+        at = as_axis(axis, x.ndim)
         region = mx.broadcast_to(updates, (*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
         return x.at[(*(slice(None),) * at, indices)].add(region.astype(x.dtype))
 
@@ -78,6 +79,14 @@ class MLXBackend(Backend):
     def sort(self, x, axis, descending):
         ordered = mx.sort(x, axis=axis)
         return mx.flip(ordered, axis=axis) if descending else ordered
+
+    @override
+    def sum(self, x, axis, keepdims):
+        return mx.sum(_widened(x), axis=axis, keepdims=keepdims)
+
+    @override
+    def cumulative_sum(self, x, axis):
+        return mx.cumsum(_widened(x), axis=axis)
 
     @override
     def argmax(self, x, axis, keepdims):
@@ -116,6 +125,15 @@ class MLXBackend(Backend):
     @override
     def stop_gradient(self, x):
         return mx.stop_gradient(x)
+
+
+_WIDE = {mx.bool_: mx.int64, **dict.fromkeys((mx.int8, mx.int16, mx.int32), mx.int64)}
+_WIDE |= dict.fromkeys((mx.uint8, mx.uint16, mx.uint32), mx.uint64)
+
+
+def _widened(x: mx.array) -> mx.array:
+    """Return integers in the 64 bits in which the standard sums them."""
+    return x.astype(_WIDE[x.dtype]) if x.dtype in _WIDE else x
 
 
 _LOG2 = 0.6931471805599453

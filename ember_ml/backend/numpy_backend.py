@@ -8,6 +8,7 @@ import numpy as np
 
 from ember_ml.backend.base import Backend, override
 from ember_ml.core.dtypes import Defaults, as_dtype
+from ember_ml.core.rules import as_axis
 
 
 class NumPyBackend(Backend):
@@ -75,7 +76,7 @@ class NumPyBackend(Backend):
     @override
     def index_add(self, x, indices, updates, axis):
         out = np.array(x)
-        at = axis % x.ndim
+        at = as_axis(axis, x.ndim)
         np.add.at(out, (*(slice(None),) * at, indices), updates)
         return out
 
@@ -95,6 +96,7 @@ class NumPyBackend(Backend):
         return (*state, *columns)
 
 
+_NO_NUMBERS = "OSUMm"  # objects, texts and times
 _WIDE = {"b": np.int64, "i": np.int64, "u": np.uint64}  # sums of integers, as the standard has them
 
 
@@ -107,7 +109,7 @@ def host_array_of(obj: Any, dtype: Any) -> np.ndarray:
     """Return nested lists or an array as a NumPy array; Python floats come as the default float."""
     given = obj.dtype if dtype is None and getattr(obj, "dtype", None) is not None else dtype
     host = np.asarray(obj)
-    if host.dtype == object:
+    if host.dtype.kind in _NO_NUMBERS:
         raise TypeError(f"asarray: expected numbers in nested lists of equal length, got {obj!r}")
     if given is None:
         given = {"f": Defaults.float, "i": Defaults.int, "c": as_dtype(complex)}.get(host.dtype.kind, host.dtype)

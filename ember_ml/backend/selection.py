@@ -73,7 +73,7 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
     It serves creation without an array argument; arrays that exist choose their own engine.
     """
     chosen = get_backend(backend)
-    _choose(chosen, device)
+    _choose(chosen, chosen.device if device is None and chosen is backend else device)
     if persist:
         _save(chosen.name, device)
 
@@ -106,7 +106,7 @@ def use_backend(backend: str | Backend) -> Iterator[Backend]:
 def available_backends() -> list[str]:
     """Return the names of the backends whose engine is installed and computes here."""
     names = []
-    for name in [*ENGINES, *_REGISTERED]:
+    for name in _known():
         with contextlib.suppress(ImportError):
             if is_installed(name) and get_backend(name).works():
                 names.append(name)
@@ -116,12 +116,17 @@ def available_backends() -> list[str]:
 def is_installed(name: str) -> bool:
     """Whether the engine of a backend can be found; imports nothing."""
     engine = ENGINES.get(name)
-    return engine is None or importlib.util.find_spec(engine.package) is not None
+    if engine is None or name in _REGISTERED:
+        return True
+    with contextlib.suppress(ImportError, ValueError):  # a finder may refuse, a stand-in may have no spec
+        return importlib.util.find_spec(engine.package) is not None
+    return False
 
 
 def auto_select_backend() -> tuple[str, str | None]:
     """Choose the backend that promises most here, a GPU that answers first; set it and return (name, device)."""
-    candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx") if is_installed(name)]
+    here = available_backends()
+    candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx") if name in here]
     for name, backend in candidates:
         device = backend.devices()[0]
         if device != "cpu":
@@ -141,7 +146,7 @@ def register_backend(name: str, cls: type[Backend]) -> None:
     with _LOCK:
         cls.name = cls.name or name
         engine = ENGINES.get(name)
-        if engine is None or cls.__name__ != engine.cls:
+        if engine is None or (cls.__module__, cls.__name__) != engine[:2]:  # else it is what stands there anyway
             _REGISTERED[name] = cls
             _INSTANCES.pop(name, None)
             for type_ in [t for t, owner in dispatch.OWNERS.items() if owner is not None and owner.level == 0]:
@@ -210,14 +215,20 @@ def backend_class(name: str) -> type[Backend]:
     if name in _REGISTERED:
         return _REGISTERED[name]
     if name not in ENGINES:
-        raise ValueError(f"unknown backend {name!r}; known: {', '.join([*ENGINES, *_REGISTERED])}")
+        raise ValueError(f"unknown backend {name!r}; known: {', '.join(_known())}")
     engine = ENGINES[name]
     try:
         return getattr(importlib.import_module(engine.module), engine.cls)
-    except ImportError as error:
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # what a broken installation raises
+        if is_installed(name):
+            raise ImportError(f"backend {name!r}: {engine.package} is installed but does not load: {error}") from error
         raise ImportError(
             f"backend {name!r} needs {engine.package}: pip install 'ember-ml[{engine.extra}]'"
         ) from error
+
+
+def _known() -> list[str]:
+    return list(dict.fromkeys([*ENGINES, *_REGISTERED]))
 
 
 def _default() -> Backend:
@@ -279,13 +290,14 @@ def _read_config(path: Path) -> dict[str, str]:
 def _save(name: str, device: str | None) -> None:
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
-    for file, word in ((".backend", name), (".device", device or "")):
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=file)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(word)
-        os.replace(temporary, folder / file)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving") as written:  # both are written before either is seen
+        words = {".backend": name, ".device": device or ""}
+        for file, word in words.items():
+            (Path(written) / file).write_text(word, encoding="utf-8")
+        for file in words:
+            (Path(written) / file).replace(folder / file)
     first = next(_sources(), None)
-    if first is not None and first[2] != str(folder / ".backend"):
+    if first is not None and first[2] != str(folder / ".backend") and first[:2] != (name, device):
         warnings.warn(f"saved backend {name!r}, but {first[2]} asks for {first[0]!r} and is read first", stacklevel=3)
 
 

@@ -8,12 +8,12 @@ import array_api_compat.torch as standard
 import torch
 
 from ember_ml.backend.base import Backend, override
-from ember_ml.core.rules import expand_index
+from ember_ml.core.rules import as_axis, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
     add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign square sqrt
-    exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite where equal not_equal less
+    exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal not_equal less
     less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor
     bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
 """
@@ -79,6 +79,10 @@ class TorchBackend(Backend):
         return standard.eye(n_rows, n_cols, k=k, **self.place(dtype or float, device, like))
 
     @override
+    def where(self, condition, x1, x2):
+        return torch.where(torch.as_tensor(condition), x1, x2)
+
+    @override
     def broadcast_to(self, x, shape):
         return torch.broadcast_to(x, shape)
 
@@ -103,13 +107,13 @@ class TorchBackend(Backend):
 
     @override
     def take(self, x, indices, axis):
-        at = axis % x.ndim
+        at = as_axis(axis, x.ndim)
         flat = torch.where(indices < 0, indices + x.shape[at], indices).reshape(-1)
         return x.index_select(at, flat).reshape(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
 
     @override
     def index_add(self, x, indices, updates, axis):
-        at = axis % x.ndim
+        at = as_axis(axis, x.ndim)
         flat = torch.where(indices < 0, indices + x.shape[at], indices).reshape(-1)
         region = updates.broadcast_to(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
         return x.index_add(at, flat, region.reshape(*x.shape[:at], -1, *x.shape[at + 1 :]).to(x.dtype))

@@ -6,10 +6,12 @@ import linecache
 import math
 from collections.abc import Callable
 from itertools import count
+from operator import index
 from typing import Any
 
 from ember_ml.backend import Backend
 from ember_ml.core import Graph
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.graph import Step, Var
 
 _SERIAL = count(1)
@@ -69,8 +71,14 @@ class _Printer:
 
     def written(self, x: Any) -> str:
         """Return an argument as text."""
-        if x is None or isinstance(x, Var | bool | int | float | complex | slice) or x is Ellipsis:
-            return str(x) if isinstance(x, Var) else "..." if x is Ellipsis else repr(x)
+        if isinstance(x, Var):
+            return str(x)
+        if x is Ellipsis:
+            return "..."
+        if type(x) in SCALARS:  # exactly: NumPy's float64 is a float too, and is written with a name
+            return repr(x)
+        if isinstance(x, slice):
+            return f"slice({', '.join(_place(n) for n in (x.start, x.stop, x.step))})"
         if isinstance(x, str):
             return repr(str(x))
         if isinstance(x, Graph):
@@ -117,11 +125,16 @@ def _subscript(index: Any) -> str:
         if type(part) is slice:
             if (part.step or 1) < 0:
                 return ""
-            ends = [("" if n is None else str(n)) for n in (part.start, part.stop)]
-            words.append(":".join(ends) + ("" if part.step is None else f":{part.step}"))
+            ends = [("" if n is None else _place(n)) for n in (part.start, part.stop)]
+            words.append(":".join(ends) + ("" if part.step is None else f":{_place(part.step)}"))
         else:
-            words.append("..." if part is Ellipsis else repr(part))
+            words.append("..." if part is Ellipsis else _place(part))
     return ", ".join(words) or "()"
+
+
+def _place(n: Any) -> str:
+    """Return an integer of any kind, or None, as text."""
+    return "None" if n is None else str(index(n))
 
 
 def _flat(args: Any) -> list:

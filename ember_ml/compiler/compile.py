@@ -13,7 +13,7 @@ from typing import Any
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
 from ember_ml.compiler.passes import expand, simplify
-from ember_ml.core import Graph, Spec, as_dtype, dispatch, tree
+from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import trace_graph
 from ember_ml.ops.random import take_key
@@ -25,7 +25,8 @@ _STATIC = (bool, str, bytes)
 def compile(f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False) -> Compiled:  # noqa: A001
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
-    A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`. Each new
+    A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`. Within a
+    gradient or another compiled function it is as if `f` had been called. Each new
     combination of shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are
     arguments like arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and
     pickles with its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
@@ -81,13 +82,15 @@ class Compiled:
         if getattr(f, "__name__", None):
             update_wrapper(self, f)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute the function on trees of arrays."""
-        leaves, structure = tree.flatten(args)
+        leaves, structure = tree.flatten((args, settings) if settings else args)
         wrapper, leaves = _unwrapped(leaves)
-        key = (structure, *[x if type(x) in _STATIC else (type(x), x.shape, x.dtype) if type(x) not in _NUMBERS else type(x) for x in leaves])
+        key = (structure, bool(settings), *[x if type(x) in _STATIC else (type(x), x.shape, x.dtype) if type(x) not in _NUMBERS else type(x) for x in leaves])
         made = self._made.get(key)
         if made is None:
+            if self.f is not None and any(type(x) is Traced for x in leaves):
+                return self._call(*args, **settings)
             made = self._specialise(key, structure, leaves)
         arrays = [x for x in leaves if type(x) not in _STATIC]
         if any(type(x) in _NUMBERS for x in arrays):
@@ -118,13 +121,16 @@ class Compiled:
                 known = "; ".join(", ".join(str(v.spec) for v in g.inputs) for g in self.graphs)
                 raise TypeError(f"compile: unpickled without its function, this knows only the arguments {known}")
             engine = self._engine(leaves)
+            with_settings = key[1]
             places = [i for i, x in enumerate(leaves) if type(x) not in _STATIC]
 
             def flat(*values: Any) -> Any:
                 full = list(leaves)
                 for place, value in zip(places, values, strict=True):
                     full[place] = value
-                return self._call(*tree.unflatten(structure, full))
+                given = tree.unflatten(structure, full)
+                args, settings = given if with_settings else (given, {})
+                return self._call(*args, **settings)
 
             with engine.activated():
                 specs = [_leaf_spec(leaves[i]) for i in places]

@@ -27,6 +27,10 @@ class Interpreter:
         """Return what computes `op` on arguments of these types."""
         raise TypeError(f"{self} cannot interpret {op.name}")
 
+    def owns(self, type_: type) -> bool:
+        """Whether arrays of `type_` are its own."""
+        return OWNERS.get(type_) is self
+
 
 OWNERS: dict[type, Interpreter | None] = dict.fromkeys(SCALARS)
 FINDERS: list[Callable[[type], Interpreter | None]] = []  # asked in order about a type met for the first time
@@ -96,6 +100,16 @@ def interpreter_of(name: str, types: tuple[type, ...]) -> Interpreter | None:
                 )
             top = found
     return top
+
+
+def as_number(x: Any) -> Any:
+    """Return another engine's scalar as the Python number that it counts as beside arrays of the active one."""
+    try:
+        owner = owner_of(type(x))
+    except LookupError:
+        return x
+    foreign = owner is not None and isinstance(x, owner.scalar_types) and not _active_backend().owns(type(x))
+    return x.item() if foreign else x
 
 
 def _only_scalars(interpreter: Interpreter, types: tuple[type, ...]) -> bool:

@@ -56,6 +56,7 @@ DTYPES = {
         float16, bfloat16, float32, float64, complex64, complex128,
     )
 }  # fmt: skip
+_MET: dict[Any, DType] = dict(DTYPES)  # no functools.cache: torch.compile warns of it
 _SPELLINGS = {"bool_": "bool", "double": "float64", "half": "float16", "single": "float32", "long": "int64"}
 
 
@@ -94,14 +95,13 @@ def as_dtype(given: Any) -> DType:
     if given is complex:
         return complex128 if Defaults.float == float64 else complex64
     try:
+        return _MET[given]
+    except KeyError:
+        return _MET.setdefault(given, _dtype_named(given))
+    except TypeError:  # not hashable
         return _dtype_named(given)
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
-        return _dtype_named(str(given))
 
 
-@cache
 def _dtype_named(given: Any) -> DType:
     for spelled in (given, getattr(given, "name", None), getattr(given, "__name__", None), str(given)):
         if isinstance(spelled, str):

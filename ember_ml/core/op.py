@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from ember_ml.core import dispatch, rules, tree
+from ember_ml.core import dispatch, rules
 from ember_ml.core.dtypes import KINDS
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ TABLE: dict[str, Op] = {}
 ALIASES: dict[str, str] = {}  # other spellings of an op: alias -> name
 
 # What engines raise when an argument is wrong. Anything else passes through an op untouched.
-FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError)
+FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError, ArithmeticError)
 
 
 class Op:
@@ -117,6 +117,8 @@ class Op:
 
     def check_kinds(self, specs: tuple) -> None:
         """Raise TypeError for an array whose kind of dtype the op does not take."""
+        if any(x is None for x in specs):
+            raise TypeError("expected arrays, got None")
         for dtype in rules.operands(specs):
             kind = getattr(dtype, "kind", None)
             if kind is not None and kind not in self.kinds:
@@ -124,7 +126,7 @@ class Op:
 
     def explain(self, error: BaseException, args: tuple, attrs: dict) -> None:
         """Raise what this op's own rules find wrong with the arguments; return when they find nothing."""
-        if getattr(error, "op", None) is not None or _has_trace(args):
+        if getattr(error, "op", None) is not None:
             return
         from ember_ml.core.spec import infer
 
@@ -224,10 +226,6 @@ def _keys(op: Op) -> str:
     if len(op.arrays) > 2:
         return "[" + ", ".join(f"type({a})" for a in op.arrays) + "]"
     return "".join(f"[type({a})]" for a in op.arrays) or "[None]"
-
-
-def _has_trace(args: tuple) -> bool:
-    return any(getattr(dispatch.OWNERS.get(type(x)), "level", 0) >= 2 for x in tree.leaves(args))
 
 
 def _words(kinds: tuple[str, ...]) -> str:

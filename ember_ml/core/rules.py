@@ -80,6 +80,12 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return tuple(out)
 
 
+def stretches(shape: Shape, wanted: Shape) -> bool:
+    """Whether an array of `shape` broadcasts to `wanted`."""
+    pairs = zip(reversed(shape), reversed(wanted), strict=False)
+    return len(shape) <= len(wanted) and all(n in (1, m) for n, m in pairs)
+
+
 def reduced(x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> Shape:
     """Return the shape without the reduced axes, or with size 1 there."""
     shape = shape_of(x)
@@ -144,11 +150,18 @@ def reshaped(x: Any, shape: Any, **_: Any) -> Shape:
     return new
 
 
+def as_sequence(arrays: Any) -> Sequence:
+    """Return a sequence of arrays itself, if that is what it is and not empty."""
+    if not isinstance(arrays, list | tuple):
+        raise TypeError(f"expected a list or tuple of arrays, got one array of shape {shape_of(arrays)}")
+    if not arrays:
+        raise ValueError("expected at least one array, got none")
+    return arrays
+
+
 def sequence_shapes(arrays: Sequence, *, axis: int, but_axis: bool) -> list[Shape]:
     """Return the shapes of a sequence that must agree, except along `axis` when `but_axis`."""
-    shapes = [shape_of(a) for a in arrays]
-    if not shapes:
-        raise ValueError("expected at least one array, got none")
+    shapes = [shape_of(a) for a in as_sequence(arrays)]
     for s in shapes[1:]:
         others = [(m, n) for i, (m, n) in enumerate(zip(shapes[0], s, strict=False)) if not (but_axis and i == axis)]
         if len(s) != len(shapes[0]) or any(m != n for m, n in others):

@@ -64,7 +64,7 @@ def infer(op: Op, args: tuple, attrs: dict) -> Any:
         shape = op.shape(*given, **attrs)
         _, dtype = op.dtype(given, attrs)
     except (ValueError, TypeError, IndexError) as fault:
-        if getattr(fault, "op", None) is None and op.body is None:
+        if getattr(fault, "op", None) is None:
             fault.args = (f"{op.name}: {fault}",)
             fault.op = op.name  # pyright: ignore[reportAttributeAccessIssue]
         raise

@@ -170,6 +170,7 @@ class Trace(Interpreter):
         return self._box(Node(op, lay_flat(args), lowered, attrs, value, pull))
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
+        args = tree.map(dispatch.as_number, args)
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
         lowered = tuple(self.lower(a) for a in args)
@@ -235,9 +236,20 @@ class _Tracer(Interpreter):
         return "trace"
 
 
+def traced_in(x: Any) -> Any:
+    """Return the traced value that a tensor wraps; anything else as it is."""
+    owner = dispatch.OWNERS.get(type(x))
+    if owner is None or owner.level != 1:
+        return x
+    inner = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue] - level 1 is EmberTensor's
+    return inner if type(inner) is Traced else x
+
+
 def _record(op: Op, *args: Any, **attrs: Any) -> Any:
     top = None
     for x in (*lay_flat(args), *attrs.values()):
+        if traced_in(x) is not x:  # a traced value in a tensor: the result is one in a tensor, too
+            return dispatch.OWNERS[type(x)].run(op, args, attrs)  # pyright: ignore
         if type(x) is Traced and (top is None or x.trace.level > top.level):
             top = x.trace
     assert top is not None  # one of the types was Traced

@@ -6,7 +6,7 @@ from typing import Any
 
 from ember_ml.nn.modules.module import Module, replaced
 from ember_ml.ops.random import drawing_from
-from ember_ml.tensor import EmberTensor
+from ember_ml.tensor.conversion import bare
 
 
 def functional_call(
@@ -31,7 +31,7 @@ def functional_call(
     with drawing_from(key):
         output = copy.forward(*args)
     after = {name: getattr_path(copy, name) for name in own_buffers}
-    return output, {name: x.data if isinstance(x, EmberTensor) else x for name, x in after.items()}
+    return output, {name: bare(x) for name, x in after.items()}
 
 
 def getattr_path(module: Module, path: str) -> Any:

@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ember_ml.backend import get_backend
 from ember_ml.nn.modules.activations import ACTIVATIONS
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.wiring import NeuronMap, wiring_from_config
+from ember_ml.tensor.conversion import host
 
 FORMAT = "ember_ml module 1"
 
@@ -27,7 +27,7 @@ def save(module: Module, path: str | os.PathLike) -> None:
 
     Raises TypeError for a setting that cannot be written, such as a lambda as activation.
     """
-    tensors = {name: np.ascontiguousarray(get_host(x)) for name, x in module.state_dict().items()}
+    tensors = {name: np.asarray(host(x), order="C") for name, x in module.state_dict().items()}
     metadata = {"format": FORMAT, "module": json.dumps(describe(module))}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,17 +59,6 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
         raise FileNotFoundError(f"load: there is no file {path}")
     with safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-def get_host(x: Any) -> np.ndarray:
-    """Return a native array as NumPy's."""
-    return get_backend("numpy").to_numpy(x) if isinstance(x, np.ndarray) else _owner(x).to_numpy(x)
-
-
-def _owner(x: Any) -> Any:
-    from ember_ml.core import dispatch
-
-    return dispatch.owner_of(type(x))
 
 
 def describe(value: Any) -> Any:

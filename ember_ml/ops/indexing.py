@@ -2,7 +2,7 @@
 
 from ember_ml.core.dtypes import Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_axis, broadcast_shapes, index_shape, kept, operands, same, shape_of
+from ember_ml.core.rules import as_axis, index_shape, kept, operands, same, shape_of, stretches
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import arange, astype, zeros_like
@@ -19,7 +19,7 @@ def getitem(x, /, index):
 
 def _writable(x, updates, index, **_):
     region = index_shape(x, index)
-    if broadcast_shapes(shape_of(updates), region) != region:
+    if not stretches(shape_of(updates), region):
         raise ValueError(f"updates of shape {shape_of(updates)} do not fit the region of shape {region}")
     return same(x)
 
@@ -74,7 +74,7 @@ def take(x, indices, /, axis=0):
 def _added(x, indices, updates, axis=0, **_):
     at = as_axis(axis, len(shape_of(x)))
     region = (*shape_of(x)[:at], *shape_of(indices), *shape_of(x)[at + 1 :])
-    if broadcast_shapes(shape_of(updates), region) != region:
+    if not stretches(shape_of(updates), region):
         raise ValueError(f"updates of shape {shape_of(updates)} do not fit the region of shape {region}")
     return same(x)
 

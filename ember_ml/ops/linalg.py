@@ -106,7 +106,7 @@ def tensordot(x1, x2, /, axes=2):
     over1, over2 = tuple(as_axis(a, n1) for a in over1), tuple(as_axis(a, n2) for a in over2)
     sizes1, sizes2 = ([shape_of(x)[a] for a in over] for x, over in ((x1, over1), (x2, over2)))
     if sizes1 != sizes2:
-        raise ValueError(f"tensordot: summed axes differ in size, {sizes1} and {sizes2}")
+        raise ValueError(f"summed axes differ in size, {sizes1} and {sizes2}")
     left, right = ([a for a in range(n) if a not in over] for n, over in ((n1, over1), (n2, over2)))
     rows = reshape(permute_dims(x1, axes=(*left, *over1)), shape=(-1, math.prod(sizes1)))
     columns = reshape(permute_dims(x2, axes=(*over2, *right)), shape=(math.prod(sizes2), -1))

@@ -5,13 +5,14 @@ from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
     as_axes,
     as_axis,
+    as_sequence,
     as_shape,
-    broadcast_shapes,
     kept,
     reshaped,
     same,
     sequence_shapes,
     shape_of,
+    stretches,
 )
 from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem
@@ -79,13 +80,13 @@ def squeeze(x, /, axis=None):
     gone = tuple(i for i, n in enumerate(shape) if n == 1) if axis is None else as_axes(axis, len(shape))
     for i in gone:
         if shape[i] != 1:
-            raise ValueError(f"squeeze: axis {i} has size {shape[i]}, not 1")
+            raise ValueError(f"axis {i} has size {shape[i]}, not 1")
     return reshape(x, shape=tuple(n for i, n in enumerate(shape) if i not in gone))
 
 
 def _stretched(x, shape, **_):
     wanted = as_shape(shape)
-    if broadcast_shapes(shape_of(x), wanted) != wanted:
+    if not stretches(shape_of(x), wanted):
         raise ValueError(f"shape {shape_of(x)} does not broadcast to {wanted}")
     return wanted
 
@@ -96,9 +97,8 @@ def broadcast_to(x, /, shape):
 
 
 def _concatenated(arrays, axis=0, **_):
-    if not arrays:
-        raise ValueError("expected at least one array, got none")
-    at = as_axis(axis, len(shape_of(arrays[0])))
+    first = shape_of(as_sequence(arrays)[0])
+    at = as_axis(axis, len(first))
     shapes = sequence_shapes(arrays, axis=at, but_axis=True)
     return (*shapes[0][:at], sum(s[at] for s in shapes), *shapes[0][at + 1 :])
 
@@ -147,7 +147,7 @@ def split(x, /, indices_or_sections, axis=0):
     size = shape_of(x)[at]
     if isinstance(indices_or_sections, int):
         if indices_or_sections < 1 or size % indices_or_sections:
-            raise ValueError(f"split: axis {axis} of size {size} does not split into {indices_or_sections} equal parts")
+            raise ValueError(f"axis {axis} of size {size} does not split into {indices_or_sections} equal parts")
         width = size // indices_or_sections
         places = list(range(width, size, width)) if width else [0] * (indices_or_sections - 1)
     else:

@@ -37,7 +37,7 @@ class EmberTensor(Operators):
     """
 
     data: Any  # the native array
-    requires_grad: bool = False  # whether `backward` of what is computed from it leads here
+    requires_grad: bool  # whether `backward` of what is computed from it leads here
     grad: EmberTensor | None = None  # the gradient gathered so far, of a leaf
     node: Node | None = None  # the op that it is a result of; None for a leaf
     index: int = 0  # which of that op's results
@@ -46,11 +46,9 @@ class EmberTensor(Operators):
     def __init__(
         self, data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ):
-        self.data = native(data, dtype, device)
-        if requires_grad:
-            if self.dtype.kind not in FLOATING:
-                raise TypeError(f"requires_grad: gradients need a floating-point dtype, got {self.dtype}")
-            self.requires_grad = True
+        self.data, self.requires_grad = native(data, dtype, device), requires_grad
+        if requires_grad and self.dtype.kind not in FLOATING:
+            raise TypeError(f"requires_grad: gradients need a floating-point dtype, got {self.dtype}")
 
     # What it is
 
@@ -166,7 +164,12 @@ class EmberTensor(Operators):
         return op.function(*inputs)
 
     def __dlpack__(self, **settings: Any) -> Any:
-        """Return a capsule that shares the memory, by dlpack's rules: who writes to it changes this value."""
+        """Return a capsule that shares the memory, by dlpack's rules: who writes to it changes this value.
+
+        Raises BufferError when a gradient is required, which would be lost: `detach()` first.
+        """
+        if self.requires_grad:
+            raise BufferError("dlpack: a tensor that requires a gradient would lose it; export x.detach()")
         return self._array().__dlpack__(**settings)
 
     def __dlpack_device__(self) -> Any:
@@ -287,7 +290,7 @@ class EmberTensor(Operators):
 def wrap(data: Any) -> EmberTensor:
     """Return a native (or traced) array as a tensor, as it is."""
     out = object.__new__(EmberTensor)
-    out.data = data
+    out.data, out.requires_grad = data, False
     return out
 
 

@@ -50,7 +50,7 @@ def get(x: Any, index: Any) -> Any:
     return _with_axes_at(found, ndim, places.axes[0])
 
 
-def put(x: Any, index: Any, updates: Any) -> Any:
+def put(x: Any, updates: Any, index: Any) -> Any:
     """Return a copy of x in which x[index] is `updates`, for an index with arrays; of repeated places the last wins."""
     if _is_mask_of(x, index) and shape_of(updates) in ((), shape_of(x)):
         return ops.where(index, ops.astype(updates, dtype=x.dtype), x)

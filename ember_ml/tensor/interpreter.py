@@ -16,7 +16,7 @@ from ember_ml.core.dispatch import SCALARS, Interpreter
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.reverse import dissolves
 from ember_ml.core.spec import Spec, spec_of, specs_of
-from ember_ml.core.trace import Node, Traced, constant, lay_flat
+from ember_ml.core.trace import Node, Traced, constant, lay_flat, traced_in
 from ember_ml.tensor.ember_tensor import EmberTensor, wrap
 from ember_ml.tensor.gradient import RECORDING
 
@@ -61,38 +61,41 @@ def _create(op: Op, *args: Any, **attrs: Any) -> Any:
 
 
 def _run(op: Op, *args: Any, **attrs: Any) -> Any:
-    return _record(op, args, attrs) if _is_recorded(op, args) else _evaluate(op, {}, args, attrs)
-
-
-def _is_recorded(op: Op, args: tuple) -> bool:
     tracked = any(isinstance(x, EmberTensor) and x.requires_grad for x in lay_flat(args))
-    return tracked and op.vjp is not constant and RECORDING.get()
+    if tracked and op.vjp is not constant and RECORDING.get():
+        return _record(op, args, attrs)
+    return _evaluate(op, {}, args, attrs)
 
 
 def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     """Compute without a record; note in `known` what the next call with these types and dtypes may do at once."""
     _refuse_mixed(op, args)
-    given = _lower(args)
-    if any(type(x) is Traced for x in lay_flat(given)):
-        return _trace(op, args, given, attrs)
+    if _holds_traced(args):
+        return _trace(op, args, attrs)
     if not _is_computed_whole(op, args):
-        return op.body(*args, **attrs)
+        return op.body(*args, **attrs)  # each op within lets dtypes meet by its own rule
+    given = _mapped(TENSORS.unwrap, args)
     natives, result = _meet(op, given, attrs)
     out = _as_told(op.function(*natives, **attrs), result)
-    if natives is given and out[1] and not isinstance(out[0], tuple | list):
+    if natives is given and out[1] and not (op.sequence or isinstance(out[0], tuple | list)):
         places = [(type(x), x.dtype) for x in natives if type(x) not in SCALARS]
         _note(known, [key for place in places for key in place], op.resolve(*natives))
     return TENSORS.wrap(out[0])
 
 
-def _trace(op: Op, args: tuple, given: tuple, attrs: dict) -> Any:
-    """Compute on traced values. A program lets dtypes meet by itself, and knows which of its inputs are numbers."""
-    if any(_is_program(x) for x in lay_flat(given)):
+def _trace(op: Op, args: tuple, attrs: dict) -> Any:
+    """Compute on tensors that wrap traced values; the trace sees the other tensors, and captures them as they are."""
+    given = _mapped(traced_in, args)
+    if any(_is_program(x) for x in lay_flat(given)):  # it lets dtypes meet, and knows which of its inputs are numbers
         return TENSORS.wrap(op.function(*given, **attrs))
     if not _is_computed_whole(op, args):
         return op.body(*args, **attrs)
-    natives, result = _meet(op, given, attrs)
-    return TENSORS.wrap(_as_told(op.function(*natives, **attrs), result)[0])
+    given, result = _meet(op, given, attrs)
+    return TENSORS.wrap(_as_told(op.function(*given, **attrs), result)[0])
+
+
+def _holds_traced(args: tuple) -> bool:
+    return any(type(traced_in(x)) is Traced for x in lay_flat(args))
 
 
 def _is_program(x: Any) -> bool:
@@ -109,10 +112,12 @@ def _is_computed_whole(op: Op, args: tuple) -> bool:
 def _record(op: Op, args: tuple, attrs: dict) -> Any:
     """Compute, and let the results hold a node from which `backward` finds its way."""
     _refuse_mixed(op, args)
+    if _holds_traced(args):
+        return _trace(op, args, attrs)
     if op.body is not None and dissolves(op):
         return op.body(*args, **attrs)
     args, result = _meet(op, args, attrs)
-    natives, pull = _lower(args), None
+    natives, pull = _mapped(TENSORS.unwrap, args), None
     if op.linearize is not None:
         wanted = [isinstance(x, EmberTensor) and x.requires_grad for x in lay_flat(args)]
         value, pull = op.linearize(wanted, *natives, **attrs)
@@ -138,8 +143,9 @@ def _recorded(native: Any, node: Node, index: int) -> EmberTensor:
     return out
 
 
-def _lower(args: tuple) -> tuple:
-    return tuple([TENSORS.unwrap(x) for x in a] if type(a) in (list, tuple) else TENSORS.unwrap(a) for a in args)
+def _mapped(change: Callable, args: tuple) -> tuple:
+    """Return arguments with each array changed, in sequences too."""
+    return tuple([change(x) for x in a] if type(a) in (list, tuple) else change(a) for a in args)
 
 
 def _meet(op: Op, args: tuple, attrs: dict) -> tuple[tuple, Any]:
@@ -213,6 +219,7 @@ def {name}({parameters}):
         return evaluate(known, ({args}), {attrs})
     out = new(EmberTensor)
     out.data = compute({natives})
+    out.requires_grad = False
     return out
 """
 _TRACKED = """

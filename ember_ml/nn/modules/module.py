@@ -11,10 +11,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ember_ml.core import dispatch, tree
-from ember_ml.core.dispatch import SCALARS
+from ember_ml import ops
+from ember_ml.backend import get_backend
+from ember_ml.core import tree
 from ember_ml.nn.modules.parameter import Parameter
 from ember_ml.tensor import EmberTensor
+from ember_ml.tensor.conversion import bare, native, owner_of, to_engine
 
 
 class Module:
@@ -42,7 +44,7 @@ class Module:
         if not _all_native((args, settings)):
             return self.forward(*args, **settings)
         args, settings = tree.map(_wrapped, (args, settings))
-        return tree.map(_unwrapped, self.forward(*args, **settings))
+        return tree.map(bare, self.forward(*args, **settings))
 
     def ensure_built(self, *args: Any) -> None:
         """Build for the shape of the first array among `args`, unless it is done."""
@@ -149,11 +151,9 @@ class Module:
 
     def to(self, device: str | None = None, dtype: Any = None, *, backend: Any = None) -> Module:
         """Move every parameter and buffer to a device, dtype or backend; return the module."""
-        from ember_ml.tensor import to_backend
-
         for p in (*self.parameters(), *self.buffers()):
-            moved = EmberTensor(p.data) if backend is None else to_backend(EmberTensor(p.data), backend)
-            p.data = moved.to(device=device, dtype=dtype).data if device or dtype else moved.data
+            data = p.data if backend is None else to_engine(p.data, get_backend(backend))
+            p.data = native(data, dtype, device)
         return self
 
     def num_parameters(self) -> int:
@@ -182,10 +182,7 @@ class Module:
                 raise ValueError(f"load_state_dict: {name} has shape {tuple(value.shape)}, expected {own[name].shape}")
         for name, value in new.items():
             tensor = own[name]
-            host = value.to_numpy() if isinstance(value, EmberTensor) else value
-            if not tensor.backend.owns(type(host)):
-                host = tensor.backend.to_numpy(host)
-            tensor.data = tensor.backend.array(host, dtype=tensor.dtype)
+            tensor.data = ops.astype(to_engine(bare(value), tensor.backend), dtype=tensor.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, read from the attributes of the same names."""
@@ -287,25 +284,10 @@ def replaced(module: Module, swap: dict[int, Any]) -> Module:
 BaseModule = Module
 
 
-def _level(x: Any) -> int | None:
-    """Return the level of the interpreter that owns x; None for what is no array."""
-    if type(x) in SCALARS:
-        return None
-    try:
-        owner = dispatch.owner_of(type(x))
-    except LookupError:
-        return None
-    return None if owner is None else owner.level
-
-
 def _all_native(values: Any) -> bool:
-    levels = {_level(x) for x in tree.leaves(values)} - {None}
-    return levels == {0}
+    owners = {owner_of(x) for x in tree.leaves(values)} - {None}
+    return bool(owners) and all(owner.level == 0 for owner in owners)
 
 
 def _wrapped(x: Any) -> Any:
-    return EmberTensor(x) if _level(x) == 0 else x
-
-
-def _unwrapped(x: Any) -> Any:
-    return x.data if isinstance(x, EmberTensor) else x
+    return x if owner_of(x) is None else EmberTensor(x)

@@ -1,0 +1,62 @@
+"""Checkpoints: everything a training run needs to go on, in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from ember_ml.core import tree
+from ember_ml.nn.saving import read
+from ember_ml.tensor.conversion import host
+
+NAME = "checkpoint.safetensors"
+
+
+def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: dict[str, Any]) -> Path:
+    """Write trees of arrays by name, and JSON-able facts, to `folder`; the old checkpoint stays until it is done."""
+    flat = {
+        f"{name}/{i}": np.asarray(host(leaf), order="C")
+        for name, values in arrays.items()
+        for i, leaf in enumerate(tree.leaves(values))
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=NAME)
+    os.close(handle)
+    try:
+        save_file(flat, temporary, metadata={"facts": json.dumps(facts)})
+        os.replace(temporary, folder / NAME)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return folder / NAME
+
+
+def read_checkpoint(folder: str | os.PathLike, like: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the trees of host arrays, in the structures of `like`, and the facts; None where there is no checkpoint.
+
+    Raises ValueError for a checkpoint of another model.
+    """
+    path = Path(folder) / NAME
+    if not path.exists():
+        return None
+    flat, metadata = read(path)
+    arrays = {}
+    for name, values in like.items():
+        leaves, structure = tree.flatten(values)
+        try:
+            found = [flat[f"{name}/{i}"] for i in range(len(leaves))]
+        except KeyError as error:
+            raise ValueError(f"{path} is a checkpoint of another model: it has no {error}") from error
+        for mine, theirs in zip(leaves, found, strict=True):
+            if tuple(mine.shape) != theirs.shape:
+                raise ValueError(
+                    f"{path} is a checkpoint of another model: {name} has shape {theirs.shape}, not {tuple(mine.shape)}"
+                )
+        arrays[name] = tree.unflatten(structure, found)
+    return arrays, json.loads(metadata["facts"])
