@@ -73,7 +73,12 @@ ELSEWHERE = {"flat_scan", "flat_cond"}  # take graphs: tests/ops/test_control.py
 
 def cases():
     """Return (op, number) for every op of the table, several where one call does not show it all."""
-    return [(op, i) for op in TABLE.values() if op.name not in ELSEWHERE for i in range(len(WRITTEN.get(op.name, [0])))]
+    return [
+        (op, i)
+        for op in TABLE.values()
+        if op.name not in ELSEWHERE
+        for i in range(len(WRITTEN.get(op.name, [0])))
+    ]
 
 
 def sample(op, number, dtype):

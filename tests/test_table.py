@@ -51,7 +51,9 @@ def test_value_agrees_with_numpy(case, be, dtype):
         if np.asarray(w).dtype.kind in EXACT:
             np.testing.assert_array_equal(host(g), w)
         else:
-            close(host(g), w, dtype if np.asarray(w).dtype == dtype else "float32", **tolerance(op, be, dtype))
+            close(
+                host(g), w, dtype if np.asarray(w).dtype == dtype else "float32", **tolerance(op, be, dtype)
+            )
 
 
 def test_shape_and_dtype_rules_tell_the_truth(case, be, dtype):
@@ -139,7 +141,9 @@ def test_compiled_equals_eager(case, be, dtype):
     args, settings = sample(op, number, dtype)
     if op.creates:
         keys = key_for(op, be)
-        made = compile(lambda key: call(op, [], {**settings, **({"key": key} if keys else {}), "like": key}), be)
+        made = compile(
+            lambda key: call(op, [], {**settings, **({"key": key} if keys else {}), "like": key}), be
+        )
         key = be.array(np.array([3, 4], "uint32"))
         got, want = made(key), call(op, [], {**settings, **keys, "like": key})
     else:

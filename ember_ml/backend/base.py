@@ -124,7 +124,9 @@ class Backend(Interpreter):
             implementation = partial(_alike, self, implementation)
         elif len(own) < len(types) and op.name in self.lifts:
             implementation = partial(_lifted, self, implementation)
-        return partial(_with_items, implementation, foreign) if foreign else implementation  # another engine's scalars
+        return (
+            partial(_with_items, implementation, foreign) if foreign else implementation
+        )  # another engine's scalars
 
     def implementation(self, op: Op) -> Callable:
         """Return the override, the body, or the engine's function. Raises NotImplementedError for a gap."""
@@ -145,12 +147,18 @@ class Backend(Interpreter):
         for part in self.renames.get(op.name, op.name).split("."):
             target = getattr(target, part, None)
         if target is None:
-            raise NotImplementedError(f"{op.name} on {self}: the engine has no such function; write an @override")
+            raise NotImplementedError(
+                f"{op.name} on {self}: the engine has no such function; write an @override"
+            )
         return target
 
     def jit(self, function: Callable, *, loops: bool = False) -> Callable:
         """Return `function`, compiled by the engine where it can; `loops` says that it holds scans or branches."""
         return function
+
+    def jit_body(self, body: Callable) -> Callable:
+        """Return the body of a loop or branch, compiled where that pays; it keeps `out_specs`."""
+        return body
 
     def synchronize(self, x: Any = None) -> None:
         """Wait until what was asked for is computed."""
@@ -178,7 +186,9 @@ class Backend(Interpreter):
         """Return a new array of this engine from nested lists, numbers or any engine's array."""
         if isinstance(data, self.array_types) and not isinstance(data, self.scalar_types):
             return data if dtype is None else op_named("astype").function(data, dtype=as_dtype(dtype))
-        return self.implementation(TABLE["asarray"])(data, dtype=dtype or self.dtype, device=self.device, like=None)
+        return self.implementation(TABLE["asarray"])(
+            data, dtype=dtype or self.dtype, device=self.device, like=None
+        )
 
     tensor = array
 
@@ -190,9 +200,7 @@ class Backend(Interpreter):
 
     def set_seed(self, seed: int) -> None:
         """Start the process's stream of random keys anew."""
-        from ember_ml.ops.random import set_seed
-
-        set_seed(seed)
+        keys.set_seed(seed)
 
     # Dtypes
 
@@ -236,7 +244,9 @@ class Backend(Interpreter):
 
     @override
     def eye(self, n_rows, n_cols, k, dtype, device, like):
-        return self.xp.eye(n_rows, n_rows if n_cols is None else n_cols, k=k, **self.place(dtype or float, device, like))
+        return self.xp.eye(
+            n_rows, n_rows if n_cols is None else n_cols, k=k, **self.place(dtype or float, device, like)
+        )
 
     @override
     def arange(self, start, stop, step, dtype, device, like):
@@ -296,7 +306,13 @@ class Backend(Interpreter):
             state = out[:carry]
             for column, y in zip(columns, out[carry:], strict=True):
                 column.append(y)
-        return (*state, *(self._column(c, s, reverse, arrays) for c, s in zip(columns, body.out_specs[carry:], strict=True)))
+        return (
+            *state,
+            *(
+                self._column(c, s, reverse, arrays)
+                for c, s in zip(columns, body.out_specs[carry:], strict=True)
+            ),
+        )
 
     def _column(self, values: list, spec: Any, reverse: bool, arrays: tuple) -> Any:
         if not values:
@@ -332,7 +348,11 @@ def _alike(backend: Backend, implementation: Callable, *args: Any, **attrs: Any)
     own = as_dtype(like.dtype)
 
     def array(a: Any) -> Any:
-        return op_named("full").function((), a, dtype=promote(own, type(a)), like=like) if type(a) in SCALARS else a
+        return (
+            op_named("full").function((), a, dtype=promote(own, type(a)), like=like)
+            if type(a) in SCALARS
+            else a
+        )
 
     return implementation(*tree.map(array, args), **attrs)
 
@@ -342,7 +362,9 @@ def _lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any
     return implementation(*(backend.lift(a, like) if type(a) in SCALARS else a for a in args), **attrs)
 
 
-def _checked(backend: Backend, compute: Callable, name: str, x: Any, indices: Any, *rest: Any, axis: int = 0) -> Any:
+def _checked(
+    backend: Backend, compute: Callable, name: str, x: Any, indices: Any, *rest: Any, axis: int = 0
+) -> Any:
     """Compute after looking at the indices, since engines differ in what they do with a wrong one."""
     size = x.shape[axis] if -x.ndim <= axis < x.ndim else 0
     found = backend.extremes(indices) if size and type(indices) not in SCALARS else None
@@ -355,7 +377,11 @@ def _checked(backend: Backend, compute: Callable, name: str, x: Any, indices: An
 
 
 def _create(backend: Backend, op: Op, *args: Any, **settings: Any) -> Any:
-    if len(args) > 1 and "shape" in op.define.__code__.co_varnames[:1] and all(isinstance(n, int) for n in args):
+    if (
+        len(args) > 1
+        and "shape" in op.define.__code__.co_varnames[:1]
+        and all(isinstance(n, int) for n in args)
+    ):
         args = (args,)  # zeros(3, 4) as well as zeros((3, 4))
     if backend.dtype is not None and "dtype" in op.define.__kwdefaults__:
         settings.setdefault("dtype", backend.dtype)

@@ -52,15 +52,21 @@ class JaxBackend(Backend):
     def native_dtype(self, dtype):
         name = as_dtype(dtype)
         wide = jax.config.read("jax_enable_x64")
-        return jnp.dtype(name if wide or (name not in _NARROW or name.kind in ("float", "complex")) else _NARROW[name])
+        return jnp.dtype(
+            name if wide or (name not in _NARROW or name.kind in ("float", "complex")) else _NARROW[name]
+        )
 
     def supports(self, dtype):
-        return as_dtype(dtype) in DTYPES and (jax.config.read("jax_enable_x64") or as_dtype(dtype) not in _NARROW)
+        return as_dtype(dtype) in DTYPES and (
+            jax.config.read("jax_enable_x64") or as_dtype(dtype) not in _NARROW
+        )
 
     def place(self, dtype, device, like):
         name = as_dtype(dtype)
         if name in ("float64", "complex128") and not jax.config.read("jax_enable_x64"):
-            raise TypeError(f"jax has no {name} while its 64-bit mode is off: set_backend('jax') or JAX_ENABLE_X64=1")
+            raise TypeError(
+                f"jax has no {name} while its 64-bit mode is off: set_backend('jax') or JAX_ENABLE_X64=1"
+            )
         chosen = device or self.device
         if chosen is None and like is not None and not isinstance(like, jax.core.Tracer):
             return {"dtype": self.native_dtype(name), "device": next(iter(like.devices()))}
@@ -98,7 +104,9 @@ class JaxBackend(Backend):
 
     @override
     def index_add(self, x, indices, updates, axis):
-        return x.at[(*(slice(None),) * (as_axis(axis, x.ndim)), indices)].add(jnp.asarray(updates, dtype=x.dtype))
+        return x.at[(*(slice(None),) * (as_axis(axis, x.ndim)), indices)].add(
+            jnp.asarray(updates, dtype=x.dtype)
+        )
 
     @override
     def argsort(self, x, axis, descending):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copyreg
+import shutil
 from typing import Any
 
 import mlx.core as mx
@@ -9,7 +11,7 @@ import mlx.core as mx
 from ember_ml.backend.base import Backend, Gap, override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype
-from ember_ml.core.rules import as_axis
+from ember_ml.core.rules import as_axis, index_shape
 
 _HALF_TRUE = "MLX computes it at float32 precision, whatever the dtype"
 
@@ -20,7 +22,11 @@ class MLXBackend(Backend):
     name = "mlx"
     array_types = (mx.array,)
     xp = mx
-    renames = {"bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "concat": "concatenate"}
+    renames = {
+        "bitwise_left_shift": "left_shift",
+        "bitwise_right_shift": "right_shift",
+        "concat": "concatenate",
+    }
     gaps = tuple(
         Gap(op, _HALF_TRUE, dtypes=("float64",), when="accuracy", tolerance=2e-6)
         for op in ("sin", "cos", "erf", "gelu")
@@ -43,7 +49,18 @@ class MLXBackend(Backend):
         return (int(indices.min().item()), int(indices.max().item())) if indices.size else None
 
     def jit(self, function, *, loops=False):
-        return function if loops else mx.compile(function)
+        return mx.compile(function) if _compiles() and not loops else function
+
+    def jit_body(self, body):
+        if not _compiles():
+            return body
+        compiled = mx.compile(body)
+
+        def run(*arrays: mx.array) -> Any:
+            return compiled(*arrays)
+
+        run.out_specs = body.out_specs  # pyright: ignore[reportFunctionMemberAccess]
+        return run
 
     def from_host(self, host, device, like):
         return mx.array(host, dtype=self.native_dtype(host.dtype))
@@ -54,6 +71,7 @@ class MLXBackend(Backend):
 
     @override
     def slice_update(self, x, updates, index):
+        index_shape(x, index)  # MLX itself passes over a wrong place
         out = mx.array(x)
         out[index] = updates
         return out
@@ -134,6 +152,18 @@ _WIDE |= dict.fromkeys((mx.uint8, mx.uint16, mx.uint32), mx.uint64)
 def _widened(x: mx.array) -> mx.array:
     """Return integers in the 64 bits in which the standard sums them."""
     return x.astype(_WIDE[x.dtype]) if x.dtype in _WIDE else x
+
+
+def _dtype_of(name: str) -> mx.Dtype:
+    return getattr(mx, name)
+
+
+# MLX's dtypes do not pickle by themselves, and compiled functions keep them.
+copyreg.pickle(mx.Dtype, lambda dtype: (_dtype_of, (str(dtype).rpartition(".")[2],)))
+
+def _compiles() -> bool:
+    """Whether mx.compile can work: on a CPU it asks g++."""
+    return mx.is_available(mx.gpu) or shutil.which("g++") is not None
 
 
 _LOG2 = 0.6931471805599453

@@ -60,7 +60,9 @@ class NumPyBackend(Backend):
     def argsort(self, x, axis, descending):
         if not descending:
             return np.argsort(x, axis=axis, stable=True)
-        return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis=axis), axis=axis, stable=True), axis=axis)
+        return np.flip(
+            x.shape[axis] - 1 - np.argsort(np.flip(x, axis=axis), axis=axis, stable=True), axis=axis
+        )
 
     @override
     def sort(self, x, axis, descending):
@@ -112,5 +114,7 @@ def host_array_of(obj: Any, dtype: Any) -> np.ndarray:
     if host.dtype.kind in _NO_NUMBERS:
         raise TypeError(f"asarray: expected numbers in nested lists of equal length, got {obj!r}")
     if given is None:
-        given = {"f": Defaults.float, "i": Defaults.int, "c": as_dtype(complex)}.get(host.dtype.kind, host.dtype)
+        given = {"f": Defaults.float, "i": Defaults.int, "c": as_dtype(complex)}.get(
+            host.dtype.kind, host.dtype
+        )
     return np.array(host, dtype=as_dtype(given).name, copy=True)

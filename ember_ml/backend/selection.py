@@ -38,12 +38,20 @@ class Engine(NamedTuple):
 ENGINES = {
     "numpy": Engine("ember_ml.backend.numpy_backend", "NumPyBackend", "numpy", ""),
     "torch": Engine("ember_ml.backend.torch_backend", "TorchBackend", "torch", "torch"),
-    "torch_optimized": Engine("ember_ml.backend.torch_backend_optimized", "TorchOptimizedBackend", "torch", "torch"),
+    "torch_optimized": Engine(
+        "ember_ml.backend.torch_backend_optimized", "TorchOptimizedBackend", "torch", "torch"
+    ),
     "jax": Engine("ember_ml.backend.jax_backend", "JaxBackend", "jax", "jax"),
     "mlx": Engine("ember_ml.backend.mlx_backend", "MLXBackend", "mlx", "mlx"),
 }
 SPELLINGS = {"numpyfftw": "numpy", "pytorch": "torch"}
-_OWNING = {"numpy": "numpy", "torch": "torch", "jax": "jax", "jaxlib": "jax", "mlx": "mlx"}  # top module of a type
+_OWNING = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "mlx": "mlx",
+}  # top module of a type
 _INSTANCES: dict[str, Backend] = {}
 _REGISTERED: dict[str, type[Backend]] = {}
 _LOCK = threading.RLock()
@@ -134,7 +142,11 @@ def auto_select_backend() -> tuple[str, str | None]:
             set_backend(name, device)
             return name, device
     name = candidates[0][0] if candidates else "numpy"
-    _LOG.info("backend %s on cpu: no accelerator answers%s", name, "" if candidates else ", and no other is installed")
+    _LOG.info(
+        "backend %s on cpu: no accelerator answers%s",
+        name,
+        "" if candidates else ", and no other is installed",
+    )
     set_backend(name, "cpu")
     return name, "cpu"
 
@@ -146,10 +158,14 @@ def register_backend(name: str, cls: type[Backend]) -> None:
     with _LOCK:
         cls.name = cls.name or name
         engine = ENGINES.get(name)
-        if engine is None or (cls.__module__, cls.__name__) != engine[:2]:  # else it is what stands there anyway
+        if (
+            engine is None or (cls.__module__, cls.__name__) != engine[:2]
+        ):  # else it is what stands there anyway
             _REGISTERED[name] = cls
             _INSTANCES.pop(name, None)
-            for type_ in [t for t, owner in dispatch.OWNERS.items() if owner is not None and owner.level == 0]:
+            for type_ in [
+                t for t, owner in dispatch.OWNERS.items() if owner is not None and owner.level == 0
+            ]:
                 del dispatch.OWNERS[type_]
         for op in TABLE.values():
             op.forget()
@@ -160,7 +176,9 @@ def unregister_backend(name: str) -> None:
     with _LOCK:
         cls = _REGISTERED.pop(name)
         instance = _INSTANCES.pop(name, None)
-        for type_ in [t for t, owner in dispatch.OWNERS.items() if owner is instance or issubclass(t, cls.array_types)]:
+        for type_ in [
+            t for t, owner in dispatch.OWNERS.items() if owner is instance or issubclass(t, cls.array_types)
+        ]:
             dispatch.OWNERS.pop(type_, None)
         if _Choice.name == name:
             _Choice.name = None
@@ -186,7 +204,9 @@ def why_active() -> str:
 
 def _choose(chosen: Backend, device: str | None) -> None:
     if device is not None and device.partition(":")[0] not in chosen.devices():
-        raise ValueError(f"backend {chosen} has no device {device!r} here; it has {', '.join(chosen.devices())}")
+        raise ValueError(
+            f"backend {chosen} has no device {device!r} here; it has {', '.join(chosen.devices())}"
+        )
     _tell_chosen(chosen)
     with _LOCK:
         _INSTANCES[chosen.name] = chosen
@@ -221,7 +241,9 @@ def backend_class(name: str) -> type[Backend]:
         return getattr(importlib.import_module(engine.module), engine.cls)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:  # what a broken installation raises
         if is_installed(name):
-            raise ImportError(f"backend {name!r}: {engine.package} is installed but does not load: {error}") from error
+            raise ImportError(
+                f"backend {name!r}: {engine.package} is installed but does not load: {error}"
+            ) from error
         raise ImportError(
             f"backend {name!r} needs {engine.package}: pip install 'ember-ml[{engine.extra}]'"
         ) from error
@@ -290,7 +312,9 @@ def _read_config(path: Path) -> dict[str, str]:
 def _save(name: str, device: str | None) -> None:
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving") as written:  # both are written before either is seen
+    with tempfile.TemporaryDirectory(
+        dir=folder, prefix=".saving"
+    ) as written:  # both are written before either is seen
         words = {".backend": name, ".device": device or ""}
         for file, word in words.items():
             (Path(written) / file).write_text(word, encoding="utf-8")
@@ -298,7 +322,9 @@ def _save(name: str, device: str | None) -> None:
             (Path(written) / file).replace(folder / file)
     first = next(_sources(), None)
     if first is not None and first[2] != str(folder / ".backend") and first[:2] != (name, device):
-        warnings.warn(f"saved backend {name!r}, but {first[2]} asks for {first[0]!r} and is read first", stacklevel=3)
+        warnings.warn(
+            f"saved backend {name!r}, but {first[2]} asks for {first[0]!r} and is read first", stacklevel=3
+        )
 
 
 def _find_owner(type_: type) -> Backend | None:

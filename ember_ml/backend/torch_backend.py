@@ -8,6 +8,7 @@ import array_api_compat.torch as standard
 import torch
 
 from ember_ml.backend.base import Backend, override
+from ember_ml.core.keys import PARITY, ROTATIONS
 from ember_ml.core.rules import as_axis, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
@@ -156,8 +157,6 @@ class TorchBackend(Backend):
 
     @override
     def random_words(self, key, high, low):
-        from ember_ml.ops.random import PARITY, ROTATIONS
-
         mask = 0xFFFFFFFF
         first, second = key.to(torch.int64).unbind()
         keys = (first, second, first ^ second ^ PARITY)

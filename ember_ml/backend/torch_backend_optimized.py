@@ -20,6 +20,8 @@ class TorchOptimizedBackend(TorchBackend):
         if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             if not TorchOptimizedBackend._warned:
                 TorchOptimizedBackend._warned = True
-                warnings.warn("torch_optimized: no C++ compiler found, compiled functions run eagerly", stacklevel=2)
+                warnings.warn(
+                    "torch_optimized: no C++ compiler found, compiled functions run eagerly", stacklevel=2
+                )
             return function
         return function if loops else torch.compile(function, dynamic=False)

@@ -10,7 +10,7 @@ from operator import index
 from typing import Any
 
 from ember_ml.backend import Backend
-from ember_ml.core import Graph
+from ember_ml.core import Graph, dispatch
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.graph import Step, Var
 
@@ -26,6 +26,8 @@ def build(graph: Graph, backend: Backend) -> tuple[Callable, str]:
     exec(compile(source, file, "exec"), printer.scope)
     for name, body in printer.bodies.items():
         printer.scope[name].out_specs = body.out_specs
+        if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
+            printer.scope[name] = backend.jit_body(printer.scope[name])
     return printer.scope["evaluate"], source
 
 
@@ -89,10 +91,23 @@ class _Printer:
         return self.constant(x)
 
     def constant(self, x: Any) -> str:
-        """Return the name of an array that the program holds."""
+        """Return the name of an array that the program holds.
+
+        Raises TypeError for an array of another engine.
+        """
         name = self.constants.setdefault(id(x), f"c{len(self.constants)}")
-        self.scope[name] = x
+        self.scope[name] = self.native(x)
         return name
+
+    def native(self, x: Any) -> Any:
+        """Return an array that the function closed over as the engine has it."""
+        owner = dispatch.owner_of(type(x)) if getattr(x, "dtype", None) is not None else None
+        if owner is not None and owner.level == 1:
+            x = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue]
+            owner = dispatch.owner_of(type(x))
+        if isinstance(owner, Backend) and owner.array_types != self.backend.array_types:
+            raise TypeError(f"compile: for {self.backend}, but the function holds an array of {owner}")
+        return x
 
     def body(self, graph: Graph) -> str:
         """Return the name under which a body is printed."""
@@ -115,7 +130,7 @@ class _Printer:
 
     def type_of(self, x: Any) -> type:
         """Return the type that an argument will have."""
-        return self.backend.array_types[0] if isinstance(x, Var) else type(x)
+        return self.backend.array_types[0] if isinstance(x, Var) else type(self.native(x))
 
 
 def _subscript(index: Any) -> str:
@@ -149,7 +164,8 @@ def _same(one: Any, other: Any) -> bool:
         return True
     parts = ("func", "args", "keywords")
     return type(one) is type(other) and all(
-        getattr(one, p, one) == getattr(other, p, other) if p != "args" else _same_args(one, other) for p in parts
+        getattr(one, p, one) == getattr(other, p, other) if p != "args" else _same_args(one, other)
+        for p in parts
     )
 
 

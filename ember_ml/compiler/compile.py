@@ -16,13 +16,15 @@ from ember_ml.compiler.passes import expand, simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import trace_graph
-from ember_ml.ops.random import take_key
+from ember_ml.core.keys import take_key
 
 _LOG = logging.getLogger("ember_ml")
 _STATIC = (bool, str, bytes)
 
 
-def compile(f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False) -> Compiled:  # noqa: A001
+def compile(
+    f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False
+) -> Compiled:  # noqa: A001
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
     A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`. Within a
@@ -66,7 +68,9 @@ def _rebuild(graph: Graph, random: bool, backend: str, jit: bool = True) -> Spec
     engine = get_backend(backend)
     function, source = build(graph, engine)
     loops = any(step.op.name in ("flat_scan", "flat_cond") for step in graph.steps)
-    return Specialisation(graph, random, backend, source, engine.jit(function, loops=loops) if jit else function)
+    return Specialisation(
+        graph, random, backend, source, engine.jit(function, loops=loops) if jit else function
+    )
 
 
 class Compiled:
@@ -86,7 +90,18 @@ class Compiled:
         """Compute the function on trees of arrays."""
         leaves, structure = tree.flatten((args, settings) if settings else args)
         wrapper, leaves = _unwrapped(leaves)
-        key = (structure, bool(settings), *[x if type(x) in _STATIC else (type(x), x.shape, x.dtype) if type(x) not in _NUMBERS else type(x) for x in leaves])
+        key = (
+            structure,
+            bool(settings),
+            *[
+                x
+                if type(x) in _STATIC
+                else (type(x), x.shape, x.dtype)
+                if type(x) not in _NUMBERS
+                else type(x)
+                for x in leaves
+            ],
+        )
         made = self._made.get(key)
         if made is None:
             if self.f is not None and any(type(x) is Traced for x in leaves):
@@ -119,7 +134,9 @@ class Compiled:
                 return self._made[key]
             if self.f is None:
                 known = "; ".join(", ".join(str(v.spec) for v in g.inputs) for g in self.graphs)
-                raise TypeError(f"compile: unpickled without its function, this knows only the arguments {known}")
+                raise TypeError(
+                    f"compile: unpickled without its function, this knows only the arguments {known}"
+                )
             engine = self._engine(leaves)
             with_settings = key[1]
             places = [i for i, x in enumerate(leaves) if type(x) not in _STATIC]
@@ -147,8 +164,12 @@ class Compiled:
         types = tuple({type(x) for x in leaves if type(x) not in _STATIC})
         found = dispatch.interpreter_of("compile", types)
         if found is not None and not isinstance(found, Backend):
-            raise TypeError("compile: a compiled function takes arrays; call it outside of gradients and traces")
-        wanted = self.backend or (active if found is None or active.array_types == found.array_types else found)
+            raise TypeError(
+                "compile: a compiled function takes arrays; call it outside of gradients and traces"
+            )
+        wanted = self.backend or (
+            active if found is None or active.array_types == found.array_types else found
+        )
         if found is not None and wanted.array_types != found.array_types:
             raise TypeError(f"compile: compiled for {wanted}, but the arguments are arrays of {found}")
         return wanted
@@ -159,7 +180,12 @@ class Compiled:
             kept = self.f
         except (pickle.PicklingError, AttributeError, TypeError):
             kept = None  # a lambda or a closure: the graphs still travel
-        return {"f": kept, "backend": self.backend and self.backend.name, "jit": self.jit, "made": dict(self._made)}
+        return {
+            "f": kept,
+            "backend": self.backend and self.backend.name,
+            "jit": self.jit,
+            "made": dict(self._made),
+        }
 
     def __setstate__(self, state: dict) -> None:
         backend = None if state["backend"] is None else get_backend(state["backend"])

@@ -68,7 +68,9 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
         result = vjp(of_chosen, *(args[i] for i in places), has_aux=has_aux)
         value, pull = result[:2]
         if spec_of(value).shape != ():
-            raise ValueError(f"grad: the function must return a single number, got shape {spec_of(value).shape}")
+            raise ValueError(
+                f"grad: the function must return a single number, got shape {spec_of(value).shape}"
+            )
         if spec_of(value).dtype.kind != "float":
             raise TypeError(f"grad: the function must return a real float, got {spec_of(value).dtype}")
         gradient = pull(TABLE["ones_like"](value))
@@ -111,7 +113,9 @@ class custom_vjp:  # noqa: N801 - a decorator, spelled as in JAX
 
         def definition(*arrays: Any, structure: tuple) -> None: ...
 
-        definition.__name__ = f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
+        definition.__name__ = (
+            f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
+        )
         self._op = Op(definition, body=self._compute, linearize=self._linearize)
 
     def defvjp(self, forward: Callable, backward: Callable) -> None:
@@ -121,7 +125,9 @@ class custom_vjp:  # noqa: N801 - a decorator, spelled as in JAX
     def __call__(self, *args: Any) -> Any:
         """Compute `f(*args)`."""
         if self.forward is None or self.backward is None:
-            raise TypeError(f"custom_vjp: {self.f.__name__} has no rules yet; call its defvjp(forward, backward)")
+            raise TypeError(
+                f"custom_vjp: {self.f.__name__} has no rules yet; call its defvjp(forward, backward)"
+            )
         leaves, structure = tree.flatten(args)
         outs = self._op.function(*leaves, structure=structure)
         return tree.unflatten(self._structures[structure], outs)
@@ -139,7 +145,9 @@ class custom_vjp:  # noqa: N801 - a decorator, spelled as in JAX
 
         def pull(cotangents: list) -> list:
             assert self.backward is not None
-            filled = [TABLE["zeros_like"](o) if g is None else g for g, o in zip(cotangents, outs, strict=True)]
+            filled = [
+                TABLE["zeros_like"](o) if g is None else g for g, o in zip(cotangents, outs, strict=True)
+            ]
             return _aligned(self.backward(residuals, tree.unflatten(shape, filled)), args)
 
         return tuple(outs), pull
@@ -148,7 +156,9 @@ class custom_vjp:  # noqa: N801 - a decorator, spelled as in JAX
 def _aligned(parts: tuple, args: tuple) -> list:
     """Return the cotangents of each leaf of `args`, None for a whole argument that has none."""
     if len(parts) != len(args):
-        raise ValueError(f"custom_vjp: the backward rule must return {len(args)} cotangents, got {len(parts)}")
+        raise ValueError(
+            f"custom_vjp: the backward rule must return {len(args)} cotangents, got {len(parts)}"
+        )
     out: list = []
     for part, arg in zip(parts, args, strict=True):
         size = len(tree.leaves(arg))
@@ -168,7 +178,9 @@ def _cotangents(given: Any, structure: tuple, specs: list) -> list:
     flat = _spread(given, structure)
     for g, spec in zip(flat, specs, strict=True):
         if g is not None and spec_of(g).shape != spec.shape:
-            raise ValueError(f"vjp: a cotangent must have its output's shape {spec.shape}, got {spec_of(g).shape}")
+            raise ValueError(
+                f"vjp: a cotangent must have its output's shape {spec.shape}, got {spec_of(g).shape}"
+            )
     return flat
 
 
@@ -193,4 +205,3 @@ def _spread(given: Any, structure: tuple) -> list:
 def _lowered(aux: Any) -> Any:
     """Return aux without the trace that its values were recorded on."""
     return tree.map(lambda x: x.value if type(x) is Traced else x, aux)
-

@@ -23,12 +23,18 @@ def simplify(graph: Graph) -> Graph:
 
 
 def merge_repeated(graph: Graph) -> Graph:
-    """Compute each expression once (common subexpressions). All ops are pure, so equal means the same."""
+    """Compute each expression once (common subexpressions), and no cast to the dtype that is there already.
+
+    All ops are pure, so equal means the same.
+    """
     renamed: dict[Var, Var] = {}
     known: dict[Any, tuple[Var, ...]] = {}
     steps = []
     for step in graph.steps:
         args = _swap(step.args, renamed)
+        if step.op.name == "astype" and type(args[0]) is Var and args[0].spec.dtype == step.outs[0].spec.dtype:
+            renamed[step.outs[0]] = args[0]
+            continue
         attrs = step.attrs
         key = (step.op.name, _name(args), _name(tuple(sorted(attrs.items()))))
         if key in known:
@@ -61,7 +67,11 @@ def variables(args: Any) -> list[Var]:
 def _swap(args: Any, renamed: dict[Var, Var]) -> Any:
     return tuple(
         [
-            renamed.get(a, a) if type(a) is Var else list(_swap(a, renamed)) if type(a) in (list, tuple) else a
+            renamed.get(a, a)
+            if type(a) is Var
+            else list(_swap(a, renamed))
+            if type(a) in (list, tuple)
+            else a
             for a in args
         ]
     )

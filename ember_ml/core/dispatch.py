@@ -21,7 +21,9 @@ class Interpreter:
     """Gives ops meaning for the types that it owns."""
 
     level: int = 0
-    scalar_types: tuple[type, ...] = ()  # its own scalars, which count as Python numbers beside another engine's array
+    scalar_types: tuple[
+        type, ...
+    ] = ()  # its own scalars, which count as Python numbers beside another engine's array
 
     def bind(self, op: Op, types: tuple[type, ...]) -> Callable:
         """Return what computes `op` on arguments of these types."""
@@ -34,7 +36,9 @@ class Interpreter:
 
 OWNERS: dict[type, Interpreter | None] = dict.fromkeys(SCALARS)
 FINDERS: list[Callable[[type], Interpreter | None]] = []  # asked in order about a type met for the first time
-AMBIENT: ContextVar[Interpreter | None] = ContextVar("ember_ml_trace", default=None)  # the innermost open trace
+AMBIENT: ContextVar[Interpreter | None] = ContextVar(
+    "ember_ml_trace", default=None
+)  # the innermost open trace
 
 
 def register_type(type_: type, interpreter: Interpreter) -> None:

@@ -30,7 +30,9 @@ class DType(str):
     @property
     def kind(self) -> str:
         """One of bool, uint, int, float, complex."""
-        return self.rstrip("0123456789").removeprefix("b") if self == "bfloat16" else self.rstrip("0123456789")
+        return (
+            self.rstrip("0123456789").removeprefix("b") if self == "bfloat16" else self.rstrip("0123456789")
+        )
 
     @property
     def bits(self) -> int:

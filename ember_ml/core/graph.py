@@ -77,7 +77,10 @@ class Graph:
         return _fill(self.outputs, env)
 
     def __str__(self) -> str:
-        lines = [f"  {', '.join(map(str, s.outs))} = {s.op.name}({', '.join(map(str, s.args))})" for s in self.steps]
+        lines = [
+            f"  {', '.join(map(str, s.outs))} = {s.op.name}({', '.join(map(str, s.args))})"
+            for s in self.steps
+        ]
         return "\n".join(
             [f"graph({', '.join(f'{v}: {v.spec}' for v in self.inputs)})", *lines, f"  return {self.outputs}"]
         )
@@ -110,7 +113,9 @@ def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) 
     return graph, captured, bool(trace.key_inputs)
 
 
-def build_graph(trace: Trace, inputs: Sequence[Traced], outputs: Sequence, structure: tuple) -> tuple[Graph, list]:
+def build_graph(
+    trace: Trace, inputs: Sequence[Traced], outputs: Sequence, structure: tuple
+) -> tuple[Graph, list]:
     """Return the graph of what `outputs` need of `trace`, and the arrays from outside that it holds."""
     kept = needed_nodes(trace, outputs, stop={key_of(x) for x in inputs})
     numbered: dict[tuple[int, int], Var] = {}

@@ -38,8 +38,12 @@ class Op:
     shape: Callable  # Specs -> shape
     dtype: rules.DTypeRule  # Specs -> casts of the arguments, dtype of the result
     spec: Callable | None  # Specs -> Specs, for ops that need both at once
-    vjp: Callable | None  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None
-    linearize: Callable | None  # (wanted, *args, **attrs) -> output, pullback; for ops that keep more than their output
+    vjp: (
+        Callable | None
+    )  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None
+    linearize: (
+        Callable | None
+    )  # (wanted, *args, **attrs) -> output, pullback; for ops that keep more than their output
     domain: Any  # (low, high) between which the laws draw real arguments; where it is defined and smooth
     kinds: tuple[str, ...]  # kinds of dtype that it accepts
     arrays: tuple[str, ...]  # names of the array parameters
@@ -66,7 +70,9 @@ class Op:
         parameters = inspect.signature(define).parameters
         first = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
         self.arrays = tuple(first if arrays is None else arrays)
-        self.sequence = sequence or any(parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays)
+        self.sequence = sequence or any(
+            parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays
+        )
         self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
         self._found: dict = {}
         self.function = _write_function(self, list(parameters.values()))
@@ -120,9 +126,9 @@ class Op:
         if any(x is None for x in specs):
             raise TypeError("expected arrays, got None")
         for dtype in rules.operands(specs):
-            kind = getattr(dtype, "kind", None)
+            kind = _SCALAR_KINDS.get(dtype) if isinstance(dtype, type) else dtype.kind
             if kind is not None and kind not in self.kinds:
-                raise TypeError(f"expected {_words(self.kinds)} arrays, got {dtype}")
+                raise TypeError(f"expected {_words(self.kinds)} arrays, got {kind if isinstance(dtype, type) else dtype}")
 
     def explain(self, error: BaseException, args: tuple, attrs: dict) -> None:
         """Raise what this op's own rules find wrong with the arguments; return when they find nothing."""
@@ -228,8 +234,17 @@ def _keys(op: Op) -> str:
     return "".join(f"[type({a})]" for a in op.arrays) or "[None]"
 
 
+_SCALAR_KINDS = {float: "float", complex: "complex"}  # a Python integer or truth goes with anything
+
+
 def _words(kinds: tuple[str, ...]) -> str:
-    full = {"bool": "boolean", "uint": "unsigned", "int": "integer", "float": "floating-point", "complex": "complex"}
+    full = {
+        "bool": "boolean",
+        "uint": "unsigned",
+        "int": "integer",
+        "float": "floating-point",
+        "complex": "complex",
+    }
     return " or ".join(full[k] for k in kinds)
 
 

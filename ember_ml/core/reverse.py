@@ -45,7 +45,9 @@ def key_of(box: Any) -> tuple[int, int]:
     return (id(box), -1) if box.node is None else (id(box.node), box.index)
 
 
-def backpropagate(roots: Sequence[tuple[Any, Any]], mine: Callable[[Any], bool]) -> dict[tuple[int, int], Any]:
+def backpropagate(
+    roots: Sequence[tuple[Any, Any]], mine: Callable[[Any], bool]
+) -> dict[tuple[int, int], Any]:
     """Return the cotangents of all leaves that `roots`, pairs of value and cotangent, depend on; see `key_of`.
 
     `mine` says which arguments of a node are on this tape; all others are constants.

@@ -143,7 +143,9 @@ def reshaped(x: Any, shape: Any, **_: Any) -> Shape:
     if -1 in new:
         rest = math.prod(n for n in new if n != -1)
         if rest == 0 or size % rest:
-            raise ValueError(f"cannot reshape {old} to {new}: {size} values do not divide into rows of {rest}")
+            raise ValueError(
+                f"cannot reshape {old} to {new}: {size} values do not divide into rows of {rest}"
+            )
         new = tuple(size // rest if n == -1 else n for n in new)
     if math.prod(new) != size:
         raise ValueError(f"cannot reshape {old} to {new}: {size} values do not fill {math.prod(new)} places")
@@ -163,7 +165,9 @@ def sequence_shapes(arrays: Sequence, *, axis: int, but_axis: bool) -> list[Shap
     """Return the shapes of a sequence that must agree, except along `axis` when `but_axis`."""
     shapes = [shape_of(a) for a in as_sequence(arrays)]
     for s in shapes[1:]:
-        others = [(m, n) for i, (m, n) in enumerate(zip(shapes[0], s, strict=False)) if not (but_axis and i == axis)]
+        others = [
+            (m, n) for i, (m, n) in enumerate(zip(shapes[0], s, strict=False)) if not (but_axis and i == axis)
+        ]
         if len(s) != len(shapes[0]) or any(m != n for m, n in others):
             but = f" except along axis {axis}" if but_axis else ""
             raise ValueError(f"shapes must agree{but}, got {', '.join(map(str, shapes))}")

@@ -34,7 +34,9 @@ class Node:
 
     __slots__ = ("args", "attrs", "boxes", "count", "op", "pull", "value")
 
-    def __init__(self, op: Op, boxes: list, args: tuple, attrs: dict, value: Any, pull: Callable | None = None):
+    def __init__(
+        self, op: Op, boxes: list, args: tuple, attrs: dict, value: Any, pull: Callable | None = None
+    ):
         self.op = op
         self.boxes = boxes  # the arguments as given, sequences laid flat: Traced, tensors or constants
         self.args = args  # the same one level down, which the gradient rule reads
@@ -119,7 +121,9 @@ class Trace(Interpreter):
     def __init__(self, level: int, *, typed: bool, expands: Callable[[Op], bool]):
         self.level, self.typed, self.expands = level, typed, expands
         self.nodes: list[Node] = []  # of a typed trace, in order
-        self.key_inputs: list[Traced] = []  # a random key and a step number, once something random was recorded
+        self.key_inputs: list[
+            Traced
+        ] = []  # a random key and a step number, once something random was recorded
         self.keys_made = 0
 
     def __str__(self) -> str:
@@ -171,10 +175,10 @@ class Trace(Interpreter):
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
         args = tree.map(dispatch.as_number, args)
+        value = infer(op, tuple(self.lower(a) for a in args), attrs)  # before any cast, which could hide a wrong kind
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
-        lowered = tuple(self.lower(a) for a in args)
-        node = Node(op, lay_flat(args), args, attrs, infer(op, lowered, attrs))
+        node = Node(op, lay_flat(args), args, attrs, value)
         self.nodes.append(node)
         return self._box(node)
 

@@ -30,8 +30,15 @@ def structure(tree: Any) -> tuple:
 
 
 def unflatten(structure: tuple, leaves: Iterable) -> Any:
-    """Return the tree of this `structure` with these `leaves`."""
-    return _put_together(structure, iter(leaves))
+    """Return the tree of this `structure` with these `leaves`. Raises ValueError for too few or too many."""
+    rest = iter(leaves)
+    try:
+        tree = _put_together(structure, rest)
+    except StopIteration:
+        raise ValueError(f"too few leaves for {describe(structure)}") from None
+    if next(rest, NONE) is not NONE:
+        raise ValueError(f"too many leaves for {describe(structure)}")
+    return tree
 
 
 def map(function: Callable, tree: Any, *rest: Any) -> Any:  # noqa: A001 - the name every tree library uses
@@ -62,7 +69,10 @@ def _take_apart(tree: Any, out: list) -> tuple:
         return NONE
     kind = type(tree)
     if isinstance(tree, dict):
-        keys = tuple(sorted(tree))
+        try:
+            keys = tuple(sorted(tree))
+        except TypeError as error:
+            raise TypeError(f"the keys of a dict must have an order, got {list(tree)}") from error
         return (kind, keys, tuple([_take_apart(tree[key], out) for key in keys]))
     if isinstance(tree, list | tuple):
         return (kind, None, tuple([_take_apart(child, out) for child in tree]))

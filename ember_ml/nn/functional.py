@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-from ember_ml.nn.modules.module import Module, replaced
+from ember_ml.core import tree
+from ember_ml.nn.modules.module import Module, as_tensor, lacks_tensors, replaced
+from ember_ml.nn.modules.parameter import Parameter
 from ember_ml.ops.random import drawing_from
-from ember_ml.tensor.conversion import bare
+from ember_ml.tensor import EmberTensor
+from ember_ml.tensor.conversion import bare, native
 
 
 def functional_call(
@@ -14,31 +18,28 @@ def functional_call(
 ) -> tuple[Any, dict[str, Any]]:
     """Return `(module(*args), buffers)` with other values for its parameters and buffers; the module stays as it is.
 
-    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values. With `key`, random
-    ops inside draw from it. The buffers returned are those that the call left behind, such as running statistics.
+    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values, as constants. With
+    `key`, random ops inside draw from it. The buffers returned are those that the call left behind, such as running
+    statistics, as native arrays; the output is native too, unless tensors were given. What is not built is built.
 
     Raises KeyError for a name that the module does not have.
     """
     module.ensure_built(*args)
-    own = dict(module.named_parameters())
-    own_buffers = dict(module.named_buffers())
+    own = dict((*module.named_parameters(), *module.named_buffers()))
     given = {**params, **(buffers or {})}
-    if unknown := sorted(given.keys() - own.keys() - own_buffers.keys()):
-        known = ", ".join([*own, *own_buffers])
-        raise KeyError(f"functional_call: no parameter or buffer {', '.join(unknown)}; there are {known}")
-    swap = {id(tensor): given.get(name, tensor.data) for name, tensor in (*own.items(), *own_buffers.items())}
-    copy = replaced(module, swap)
+    if unknown := sorted(given.keys() - own.keys()):
+        raise KeyError(f"functional_call: no parameter or buffer {', '.join(unknown)}; there are {', '.join(own)}")
+    stand_in = replaced(module, {id(x): _with_value(x, given.get(name, x.data)) for name, x in own.items()})
     with drawing_from(key):
-        output = copy.forward(*args)
-    after = {name: getattr_path(copy, name) for name in own_buffers}
-    return output, {name: bare(x) for name, x in after.items()}
+        output = stand_in.forward(*tree.map(as_tensor, args))
+    left = {name: x.data for name, x in stand_in.named_buffers()}
+    return (tree.map(bare, output) if lacks_tensors((given, args)) else output), left
 
 
-def getattr_path(module: Module, path: str) -> Any:
-    """Return what a dotted name leads to, through attributes, lists and dicts."""
-    value: Any = module
-    for name in path.split("."):
-        value = value[int(name)] if isinstance(value, list | tuple) else (
-            value[name] if isinstance(value, dict) else getattr(value, name)
-        )
-    return value
+def _with_value(tensor: EmberTensor, value: Any) -> EmberTensor:
+    """Return what stands in for a module's tensor: a tensor given for a parameter itself, all else as a constant."""
+    if isinstance(value, EmberTensor) and isinstance(tensor, Parameter):
+        return value
+    other = copy.copy(tensor)
+    vars(other).update(data=native(value), requires_grad=False, grad=None, node=None)
+    return other

@@ -76,7 +76,9 @@ def describe(value: Any) -> Any:
         for name, function in ACTIVATIONS.items():
             if function is value:
                 return name
-        raise TypeError(f"save: the function {value!r} has no name to be found by; pass an activation by name")
+        raise TypeError(
+            f"save: the function {value!r} has no name to be found by; pass an activation by name"
+        )
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"save: cannot write a setting of type {type(value).__name__}")

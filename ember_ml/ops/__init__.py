@@ -4,6 +4,10 @@ Arrays are positional, settings are keywords. The arguments choose the engine; o
 for the active backend.
 """
 
+from ember_ml.core.keys import get_seed as get_seed
+from ember_ml.core.keys import get_stream as get_stream
+from ember_ml.core.keys import set_seed as set_seed
+from ember_ml.core.keys import set_stream as set_stream
 from ember_ml.core.op import ALIASES, TABLE, alias, unknown
 from ember_ml.ops.activation import elu as elu
 from ember_ml.ops.activation import gelu as gelu
@@ -100,16 +104,12 @@ from ember_ml.ops.loss import mse as mse
 from ember_ml.ops.loss import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from ember_ml.ops.random import bernoulli as bernoulli
 from ember_ml.ops.random import fold_in as fold_in
-from ember_ml.ops.random import get_seed as get_seed
-from ember_ml.ops.random import get_stream as get_stream
 from ember_ml.ops.random import key as key
 from ember_ml.ops.random import next_key as next_key
 from ember_ml.ops.random import normal as normal
 from ember_ml.ops.random import permutation as permutation
 from ember_ml.ops.random import random_bits as random_bits
 from ember_ml.ops.random import random_words as random_words
-from ember_ml.ops.random import set_seed as set_seed
-from ember_ml.ops.random import set_stream as set_stream
 from ember_ml.ops.random import uniform as uniform
 from ember_ml.ops.reduction import all as all
 from ember_ml.ops.reduction import allclose as allclose

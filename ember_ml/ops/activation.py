@@ -2,7 +2,20 @@
 
 from ember_ml.core.dtypes import FLOATING, REAL
 from ember_ml.core.op import composite
-from ember_ml.ops.elementwise import add, divide, erf, exp, logaddexp, maximum, minimum, multiply, negative, subtract, tanh, where
+from ember_ml.ops.elementwise import (
+    add,
+    divide,
+    erf,
+    exp,
+    logaddexp,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    subtract,
+    tanh,
+    where,
+)
 from ember_ml.ops.comparison import greater
 from ember_ml.ops.reduction import logsumexp, max, sum
 

@@ -54,4 +54,3 @@ def logical_xor(x1, x2, /):
 @primitive(dtype=truth, kinds=("bool",), vjp=constant)
 def logical_not(x, /):
     """Whether it does not hold."""
-

@@ -25,7 +25,9 @@ def stop_gradient(x, /):
     """The array itself, as a constant: no gradient flows through."""
 
 
-def scan(f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
+def scan(
+    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False
+) -> tuple[Any, Any]:
     """Run `carry, y = f(carry, x)` along the first axis of `xs`; return the last carry and all y, stacked.
 
     `init`, `xs`, the carry and y are trees of arrays; the carry keeps its shapes and dtypes. Without `xs`, give
@@ -59,7 +61,14 @@ def scan(f: Callable, init: Any, xs: Any = None, length: int | None = None, reve
         graph = lift(graph, consts)
     graph, consts = _hoist(graph, consts, anchor=[*init_leaves, *xs_leaves])
     outs = flat_scan(
-        *consts, *init_leaves, *xs_leaves, body=graph, consts=len(consts), carry=n, length=length, reverse=reverse
+        *consts,
+        *init_leaves,
+        *xs_leaves,
+        body=graph,
+        consts=len(consts),
+        carry=n,
+        length=length,
+        reverse=reverse,
     )
     return tree.unflatten(init_structure, outs[:n]), tree.unflatten(y_structures[0], outs[n:])
 
@@ -184,7 +193,9 @@ class _ScanGradient:
             ins = [trace.input(s) for s in specs]
             outs, pull = linearize(lambda *some: body(*_merged(ins, live, some)), [ins[i] for i in live])
             recorded = len(trace.nodes)  # what comes after belongs to the gradient
-            given = {k: trace.input(out_specs[k]) for k in [*(i - consts for i in self.carried), *self.yielded]}
+            given = {
+                k: trace.input(out_specs[k]) for k in [*(i - consts for i in self.carried), *self.yielded]
+            }
             back = dict(zip(live, pull([given.get(k) for k in range(len(outs))]), strict=True))
             summed = [i for i in live if i < consts and back[i] is not None]
             self.terms = {i: terms for i in summed if (terms := _terms(back[i])) is not None}
@@ -192,14 +203,19 @@ class _ScanGradient:
             totals = [trace.input(specs[i]) for i in self.added]
             self.along = [i for i in live if i >= first_x and back[i] is not None]
             results = [
-                *(TABLE["zeros"](specs[i].shape, dtype=specs[i].dtype) if back[i] is None else back[i] for i in self.carried),
+                *(
+                    TABLE["zeros"](specs[i].shape, dtype=specs[i].dtype) if back[i] is None else back[i]
+                    for i in self.carried
+                ),
                 *(TABLE["add"](t, back[i]) for t, i in zip(totals, self.added, strict=True)),
                 *(back[i] for i in self.along),
             ]
         cotangents = list(given.values())
         factors = [x for terms in self.terms.values() for term in terms for x in term.factors]
         backward_nodes = {id(node) for node in trace.nodes[recorded:]}
-        steady, inner = _boundary(trace, [*results, *factors], [*cotangents, *totals], ins[:consts], backward_nodes)
+        steady, inner = _boundary(
+            trace, [*results, *factors], [*cotangents, *totals], ins[:consts], backward_nodes
+        )
         places = {key_of(x): i for i, x in enumerate(ins)}
         self.used_consts = [places[key_of(x)] for x in steady if key_of(x) in places]
         made = [x for x in steady if key_of(x) not in places]
@@ -224,7 +240,10 @@ class _ScanGradient:
         def or_zeros(g: Any, x: Any) -> Any:
             return TABLE["zeros_like"](x) if g is None else g
 
-        first = [*(arrays[i] for i in self.used_consts), *self.unchanging(*arrays[: self.consts], anchor=arrays[0])]
+        first = [
+            *(arrays[i] for i in self.used_consts),
+            *self.unchanging(*arrays[: self.consts], anchor=arrays[0]),
+        ]
         carry = [
             *(or_zeros(cotangents[i - self.consts], arrays[i]) for i in self.carried),
             *(TABLE["zeros_like"](arrays[i]) for i in self.added),
@@ -232,7 +251,14 @@ class _ScanGradient:
         stacked = [*kept, *(arrays[i] for i in self.used_xs)]
         rows = [*(or_zeros(cotangents[k], outs[k]) for k in self.yielded), *stacked]
         found = flat_scan(
-            *first, *carry, *rows, body=self.backward, consts=self.first, carry=len(carry), length=length, reverse=reverse
+            *first,
+            *carry,
+            *rows,
+            body=self.backward,
+            consts=self.first,
+            carry=len(carry),
+            length=length,
+            reverse=reverse,
         )
         parts: list = [None] * self.n_inputs
         places = [*self.carried, *self.added, *self.along]
@@ -287,7 +313,12 @@ def _terms(x: Any) -> list[_Term] | None:
         axes = node.attrs["axis"]
         return [_Term(None, source, axes)] if isinstance(axes, tuple) and not node.attrs["keepdims"] else None
     turned, columns = source.node, node.args[1]
-    if turned is None or turned.op.name != "matrix_transpose" or type(columns) is not Traced or columns.ndim != 2:
+    if (
+        turned is None
+        or turned.op.name != "matrix_transpose"
+        or type(columns) is not Traced
+        or columns.ndim != 2
+    ):
         return None
     rows = turned.args[0]
     return [_Term(rows, columns)] if type(rows) is Traced and rows.ndim == 2 else None
@@ -355,7 +386,9 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
 
     (yes, captured, draws), (no, more, also_draws) = branch(true_fun), branch(false_fun)
     if (yes.structure, yes.out_specs) != (no.structure, no.out_specs):
-        one, other = (f"{tree.describe(g.structure)} of {', '.join(map(str, g.out_specs))}" for g in (yes, no))
+        one, other = (
+            f"{tree.describe(g.structure)} of {', '.join(map(str, g.out_specs))}" for g in (yes, no)
+        )
         raise ValueError(f"cond: both branches must return the same, got {one} and {other}")
     captured = list({id(x): x for x in (*captured, *more)}.values())
     branches = [lift(g, captured) for g in (yes, no)]
@@ -363,7 +396,9 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
         key, step = _key_and_step([pred], 1)
         leaves = [*leaves, key, TABLE["getitem"](step, index=0)]
         branches = [
-            g if random else _with_inputs(g, (*g.inputs, Var(g.size, spec_of(key)), Var(g.size + 1, spec_of(leaves[-1]))))
+            g
+            if random
+            else _with_inputs(g, (*g.inputs, Var(g.size, spec_of(key)), Var(g.size + 1, spec_of(leaves[-1]))))
             for g, random in zip(branches, (draws, also_draws), strict=True)
         ]
         branches = [Graph(g.inputs, g.steps, g.outputs, g.structure, g.size + 2) for g in branches]
@@ -391,11 +426,15 @@ def _linearize_cond(wanted, pred, *arrays, branches):
                 ins, gs = values[: len(specs)], dict(zip(given, values[len(specs) :], strict=True))
                 _, back = linearize(lambda *some: branch(*_merged(ins, live, some)), [ins[i] for i in live])
                 parts = back([gs.get(k) for k in range(len(branch.outputs))])
-                return [TABLE["zeros_like"](ins[i]) if p is None else p for i, p in zip(live, parts, strict=True)]
+                return [
+                    TABLE["zeros_like"](ins[i]) if p is None else p for i, p in zip(live, parts, strict=True)
+                ]
 
             return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=_whole)[0]
 
-        found = flat_cond(pred, *arrays, *(cotangents[k] for k in given), branches=tuple(map(gradient, branches)))
+        found = flat_cond(
+            pred, *arrays, *(cotangents[k] for k in given), branches=tuple(map(gradient, branches))
+        )
         return [None, *_merged([None] * len(arrays), live, found)]
 
     return outs, pull

@@ -60,9 +60,7 @@ def arange(start, stop=None, step=1, *, dtype=None, device=None, like=None):
     """Evenly spaced numbers from `start` (0 if only one is given) up to, not including, `stop`."""
 
 
-@primitive(
-    shape=lambda start, stop, num=50, **_: as_shape(num), dtype=asked, arrays=("like",), vjp=constant
-)
+@primitive(shape=lambda start, stop, num=50, **_: as_shape(num), dtype=asked, arrays=("like",), vjp=constant)
 def linspace(start, stop, num=50, *, endpoint=True, dtype=None, device=None, like=None):
     """`num` evenly spaced numbers from `start` to `stop`, which is included unless `endpoint` is False."""
 
@@ -115,6 +113,8 @@ def asarray(obj, *, dtype=None, device=None, like=None):
     """An array of the numbers in nested lists or in a host array; floats come as the default float unless told."""
 
 
-@primitive(shape=same, dtype=asked, vjp=lambda g, out, x, dtype: (g if as_dtype(dtype).kind in FLOATING else None,))
+@primitive(
+    shape=same, dtype=asked, vjp=lambda g, out, x, dtype: (g if as_dtype(dtype).kind in FLOATING else None,)
+)
 def astype(x, /, dtype):
     """The values in another dtype: floats become integers by cutting, numbers become truths by `!= 0`."""

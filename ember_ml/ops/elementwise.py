@@ -115,7 +115,9 @@ def square(x, /):
     """x * x."""
 
 
-@primitive(dtype=floating, kinds=NUMERIC, domain=(0.1, 2.0), vjp=lambda g, out, x: (divide(multiply(g, 0.5), out),))
+@primitive(
+    dtype=floating, kinds=NUMERIC, domain=(0.1, 2.0), vjp=lambda g, out, x: (divide(multiply(g, 0.5), out),)
+)
 def sqrt(x, /):
     """The square root; NaN below 0."""
 
@@ -151,7 +153,10 @@ def cos(x, /):
 
 
 @primitive(
-    dtype=floating, kinds=NUMERIC, domain=(-1.0, 1.0), vjp=lambda g, out, x: (multiply(g, add(square(out), 1)),)
+    dtype=floating,
+    kinds=NUMERIC,
+    domain=(-1.0, 1.0),
+    vjp=lambda g, out, x: (multiply(g, add(square(out), 1)),),
 )
 def tan(x, /):
     """The tangent of an angle in radians."""
@@ -210,7 +215,9 @@ def isfinite(x, /):
 
 
 @primitive(
-    shape=broadcast, dtype=chosen, vjp=lambda g, out, condition, x1, x2: (None, where(condition, g, 0), where(condition, 0, g))
+    shape=broadcast,
+    dtype=chosen,
+    vjp=lambda g, out, condition, x1, x2: (None, where(condition, g, 0), where(condition, 0, g)),
 )
 def where(condition, x1, x2, /):
     """x1 where the condition holds, x2 elsewhere."""
@@ -258,5 +265,3 @@ def bitwise_left_shift(x1, x2, /):
 @primitive(shape=broadcast, kinds=("int", "uint"), domain=((0, 9), (0, 4)), vjp=constant)
 def bitwise_right_shift(x1, x2, /):
     """The bits of x1 moved x2 places down; the sign stays."""
-
-

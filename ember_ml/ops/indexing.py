@@ -46,7 +46,9 @@ def _taken(x, indices, axis=0, **_):
 
 
 def _check_places(indices, size, axis):
-    if (lowest := getattr(indices, "lowest", None)) is not None and not -size <= lowest <= indices.highest < size:
+    if (
+        lowest := getattr(indices, "lowest", None)
+    ) is not None and not -size <= lowest <= indices.highest < size:
         bad = lowest if lowest < -size else indices.highest
         raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {size}")
 
@@ -61,7 +63,10 @@ def _places(args, attrs):
 @primitive(
     shape=_taken,
     dtype=_places,
-    vjp=lambda g, out, x, indices, axis: (index_add(zeros_like(x, dtype=g.dtype), indices, g, axis=axis), None),
+    vjp=lambda g, out, x, indices, axis: (
+        index_add(zeros_like(x, dtype=g.dtype), indices, g, axis=axis),
+        None,
+    ),
 )
 def take(x, indices, /, axis=0):
     """The slices of x at integer `indices` along an axis; negative ones count from the end.

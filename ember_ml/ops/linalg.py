@@ -79,7 +79,9 @@ def _einsum_vjp(g, out, *operands, subscripts):
     parts = []
     for i, (name, x) in enumerate(zip(names, operands, strict=True)):
         if len(set(name)) < len(name):
-            raise TypeError(f"einsum has no gradient rule for an index repeated in one operand, as in {name!r}")
+            raise TypeError(
+                f"einsum has no gradient rule for an index repeated in one operand, as in {name!r}"
+            )
         others = [n for j, n in enumerate(names) if j != i]
         known = set(result).union(*others)
         target = "".join(c for c in name if c in known)

@@ -7,12 +7,12 @@ agree to the last bits of log and cos. Without a key an op takes the next one of
 """
 
 import math
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.dtypes import Defaults, as_dtype
+from ember_ml.core.keys import PARITY, ROTATIONS, take_key
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_shape, shape_of
 from ember_ml.core.trace import constant
@@ -34,52 +34,9 @@ from ember_ml.ops.indexing import getitem, take
 from ember_ml.ops.shape import reshape, stack
 from ember_ml.ops.sorting import argsort
 
-ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-PARITY = 0x1BD11BDA
-
-
-class _Stream:
-    """The process's keys: a seed and how many were taken. Threads may share it."""
-
-    def __init__(self) -> None:
-        self.lock, self.seed, self.taken = threading.Lock(), 0, 0
-
-    def take(self) -> list[int]:
-        with self.lock:
-            self.taken += 1
-            seed, count = self.seed, self.taken
-        return [(seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF, count]
-
-
-_STREAM = _Stream()
-_SOURCE: ContextVar[list | None] = ContextVar("ember_ml_random_key", default=None)  # [key, how many were taken]
-
-
-def set_seed(seed: int) -> None:
-    """Start the process's stream of random keys anew."""
-    with _STREAM.lock:
-        _STREAM.seed, _STREAM.taken = int(seed), 0
-
-
-def get_seed() -> int:
-    """Return the seed with which the process's stream was started."""
-    return _STREAM.seed
-
-
-def get_stream() -> tuple[int, int]:
-    """Return where the process's stream stands, as a seed and a count; see `set_stream`."""
-    return _STREAM.seed, _STREAM.taken
-
-
-def set_stream(state: tuple[int, int]) -> None:
-    """Continue the process's stream from where `get_stream` said it stood."""
-    with _STREAM.lock:
-        _STREAM.seed, _STREAM.taken = map(int, state)
-
-
-def take_key() -> list[int]:
-    """Return the next key of the process's stream: the seed in two words, and a count to fold in."""
-    return _STREAM.take()
+_SOURCE: ContextVar[list | None] = ContextVar(
+    "ember_ml_random_key", default=None
+)  # [key, how many were taken]
 
 
 def key(seed: int, *, like=None):
@@ -130,8 +87,13 @@ def random_words(key, high, low, /):
 @composite(vjp=constant)
 def fold_in(key, data, /):
     """A new key from a key and an integer, as `jax.random.fold_in`."""
-    counter = full((1,), data, dtype="uint32", like=key) if isinstance(data, int) else reshape(data, shape=(1,))
-    return reshape(random_words(key, full((1,), 0, dtype="uint32", like=key), astype(counter, dtype="uint32")), shape=(2,))
+    counter = (
+        full((1,), data, dtype="uint32", like=key) if isinstance(data, int) else reshape(data, shape=(1,))
+    )
+    return reshape(
+        random_words(key, full((1,), 0, dtype="uint32", like=key), astype(counter, dtype="uint32")),
+        shape=(2,),
+    )
 
 
 def _words(key, shape):

@@ -20,7 +20,19 @@ from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.control import stop_gradient
 from ember_ml.ops.creation import astype, zeros_like
-from ember_ml.ops.elementwise import add, divide, exp, isclose, isfinite, log, multiply, sqrt, square, subtract, where
+from ember_ml.ops.elementwise import (
+    add,
+    divide,
+    exp,
+    isclose,
+    isfinite,
+    log,
+    multiply,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
 from ember_ml.ops.shape import broadcast_to, flip, reshape
 
 

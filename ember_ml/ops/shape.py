@@ -147,7 +147,9 @@ def split(x, /, indices_or_sections, axis=0):
     size = shape_of(x)[at]
     if isinstance(indices_or_sections, int):
         if indices_or_sections < 1 or size % indices_or_sections:
-            raise ValueError(f"axis {axis} of size {size} does not split into {indices_or_sections} equal parts")
+            raise ValueError(
+                f"axis {axis} of size {size} does not split into {indices_or_sections} equal parts"
+            )
         width = size // indices_or_sections
         places = list(range(width, size, width)) if width else [0] * (indices_or_sections - 1)
     else:

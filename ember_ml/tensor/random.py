@@ -6,8 +6,8 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.core.dtypes import Defaults
-from ember_ml.ops.random import get_seed as get_seed
-from ember_ml.ops.random import set_seed as set_seed
+from ember_ml.core.keys import get_seed as get_seed
+from ember_ml.core.keys import set_seed as set_seed
 from ember_ml.tensor.creation import convert_to_tensor
 from ember_ml.tensor.ember_tensor import EmberTensor
 

@@ -37,7 +37,9 @@ def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: d
     return folder / NAME
 
 
-def read_checkpoint(folder: str | os.PathLike, like: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def read_checkpoint(
+    folder: str | os.PathLike, like: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the trees of host arrays, in the structures of `like`, and the facts; None where there is no checkpoint.
 
     Raises ValueError for a checkpoint of another model.

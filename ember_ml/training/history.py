@@ -16,7 +16,9 @@ class History:
     """Losses of every step, a line for every epoch, and the speed."""
 
     losses: list[float] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)  # epoch, train, validation, learning_rate, steps, seconds
+    epochs: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # epoch, train, validation, learning_rate, steps, seconds
     seconds: float = 0.0
     stopped_early: bool = False
 
@@ -37,7 +39,9 @@ class History:
     def _repr_html_(self) -> str:
         names = ("epoch", "train", "validation", "learning_rate")
         head = "".join(f"<th>{escape(n.replace('_', ' '))}</th>" for n in names)
-        rows = "".join("<tr>" + "".join(f"<td>{_shown(e.get(n))}</td>" for n in names) + "</tr>" for e in self.epochs)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{_shown(e.get(n))}</td>" for n in names) + "</tr>" for e in self.epochs
+        )
         return f"<table><caption>{escape(repr(self))}</caption><tr>{head}</tr>{rows}</table>"
 
 
@@ -55,7 +59,13 @@ def progress_bar(steps: int, done: int, wanted: bool | None) -> Iterator[Callabl
     if not (wanted if wanted is not None else console.is_terminal or console.is_jupyter):
         yield lambda advance, text: None
         return
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("training", total=steps, completed=done, note="")
         yield lambda advance, text: progress.update(task, advance=advance, note=text)

@@ -207,7 +207,11 @@ class _Run:
         self.trainer, self.size, self.batch_size = trainer, size, batch_size
         self.batches = -(-size // batch_size)
         self.total_steps = epochs * self.batches
-        self.place: tuple[dict, int, tuple] = (carry, 0, ())  # arrays, batch within the epoch, its losses so far
+        self.place: tuple[dict, int, tuple] = (
+            carry,
+            0,
+            (),
+        )  # arrays, batch within the epoch, its losses so far
         self.history = History()
         self.best: float | None = None
         self.best_epoch = 0
@@ -278,7 +282,9 @@ class _Run:
             return
         arrays, facts = found
         if facts["settings"] != self._settings():
-            raise ValueError(f"fit: the checkpoint in {folder} was made with {facts['settings']}, not {self._settings()}")
+            raise ValueError(
+                f"fit: the checkpoint in {folder} was made with {facts['settings']}, not {self._settings()}"
+            )
         to = self.trainer.backend.array
         self.place = (tree.map(to, arrays["carry"]), facts["batch"], tuple(map(np.float64, facts["pending"])))
         self.history = History(**facts["history"])

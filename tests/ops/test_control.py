@@ -108,7 +108,9 @@ def test_random_ops_in_a_scan_draw_anew_in_each_step(be):
 
 def test_a_carry_that_changes_is_refused_in_clear_words(be):
     x = be.array(np.zeros((2,), "float32"))
-    with pytest.raises(ValueError, match=r"scan: the carry must stay float32 \(2,\), but the body returned float32 \(1, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"scan: the carry must stay float32 \(2,\), but the body returned float32 \(1, 2\)"
+    ):
         ops.scan(lambda c, r: (ops.expand_dims(c), r), x, x)
     with pytest.raises(ValueError, match="scan: the carry must keep its structure"):
         ops.scan(lambda c, r: ((c, c), r), x, x)

@@ -15,7 +15,10 @@ SLOPES = [{k: RNG.normal(size=v.shape).astype("float32") for k, v in START.items
 
 SETTINGS = [
     (SGD(learning_rate=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
-    (SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.05), lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.05)),
+    (
+        SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.05),
+        lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.05),
+    ),
     (
         SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
         lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),

@@ -114,7 +114,9 @@ def test_a_checkpoint_of_another_run_is_refused(net, tmp_path):
     with pytest.raises(ValueError, match="was made with"):
         trainer(net).fit(((X, T), Y), epochs=2, batch_size=7, checkpoint=tmp_path, resume=True)
     with pytest.raises(ValueError, match="checkpoint of another model"):
-        Trainer(Dense(3, 1), Adam(), seed=1).fit((X[:, 0], Y[:, None]), epochs=1, checkpoint=tmp_path, resume=True)
+        Trainer(Dense(3, 1), Adam(), seed=1).fit(
+            (X[:, 0], Y[:, None]), epochs=1, checkpoint=tmp_path, resume=True
+        )
 
 
 def test_early_stopping_restores_the_best_parameters(net):

@@ -44,7 +44,9 @@ class Linear(Module):
     weight: Parameter  # W (out_features, in_features), starts uniform within 1 / sqrt(in_features)
     bias: Parameter | None  # b (out_features,), likewise
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ):
         self.in_features, self.out_features, self.use_bias = in_features, out_features, bias
         self.weight = Parameter(kaiming_uniform((out_features, in_features)))
         limit = in_features**-0.5
@@ -64,4 +66,6 @@ class Linear(Module):
 def _check_width(layer: Module, x: Any, width: int) -> None:
     if not x.shape or x.shape[-1] != width:
         name = type(layer).__name__
-        raise ValueError(f"{name}: expected inputs of {width} features in the last axis, got shape {tuple(x.shape)}")
+        raise ValueError(
+            f"{name}: expected inputs of {width} features in the last axis, got shape {tuple(x.shape)}"
+        )

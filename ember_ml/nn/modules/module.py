@@ -9,14 +9,19 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
+from html import escape
 from typing import Any
 
-from ember_ml import ops
 from ember_ml.backend import get_backend
 from ember_ml.core import tree
+from ember_ml.core.dispatch import AMBIENT
+from ember_ml.core.dtypes import FLOATING
+from ember_ml.core.graph import trace_graph
+from ember_ml.core.spec import spec_of
 from ember_ml.nn.modules.parameter import Parameter
-from ember_ml.tensor import EmberTensor
-from ember_ml.tensor.conversion import bare, native, owner_of, to_engine
+from ember_ml.tensor import EmberTensor, no_grad
+from ember_ml.tensor.conversion import bare, engine_of, native, owner_of, to_engine
+from ember_ml.tensor.ember_tensor import copied
 
 
 class Module:
@@ -24,11 +29,13 @@ class Module:
 
     A subclass sets `Parameter`s and modules as attributes and defines `forward`. `build(input_shape)` may make
     them later, when the shape of the first input is known. Called with native arrays, a module returns native
-    arrays of that engine; inside, all arrays are EmberTensors.
+    arrays of that engine and records nothing for `backward`; inside, all arrays are EmberTensors.
     """
 
     training: bool = True  # whether dropout drops and running statistics run; see train() and eval()
     built: bool = False
+    input_shape: tuple[int, ...] | None = None  # for which `build` was called
+    origin: Module | None = None  # of which this is a copy, made for one functional call
 
     def forward(self, *args: Any, **settings: Any) -> Any:
         """Compute the module's output. A subclass defines it."""
@@ -40,19 +47,46 @@ class Module:
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Build if need be, and compute `forward`."""
         if not self.built:
-            self.ensure_built(*args)
-        if not _all_native((args, settings)):
+            self._build_for((args, settings))
+        if not lacks_tensors((args, settings)):
             return self.forward(*args, **settings)
-        args, settings = tree.map(_wrapped, (args, settings))
-        return tree.map(bare, self.forward(*args, **settings))
+        args, settings = tree.map(as_tensor, (args, settings))
+        with no_grad():
+            return tree.map(bare, self.forward(*args, **settings))
 
     def ensure_built(self, *args: Any) -> None:
-        """Build for the shape of the first array among `args`, unless it is done."""
-        if not self.built:
-            shape = next((tuple(x.shape) for x in tree.leaves(args) if getattr(x, "shape", None) is not None), None)
-            if shape is not None:
-                self.build(shape)
-                self.built = True
+        """Build for these inputs what is not built yet, modules below too; nothing is computed."""
+        self._build_for(args)
+        if all(m.built or type(m).build is Module.build for m in self.modules()):
+            return
+        leaves, structure = tree.flatten(args)
+        arrays = [i for i, x in enumerate(leaves) if owner_of(x) is not None]
+        copy = replaced(self, {})
+
+        def dry(*values: Any) -> Any:
+            given = list(leaves)
+            for place, value in zip(arrays, values, strict=True):
+                given[place] = EmberTensor(value)
+            return tree.map(bare, copy.forward(*tree.unflatten(structure, given)))
+
+        trace_graph(dry, [spec_of(leaves[i]) for i in arrays], expands=lambda op: False)
+
+    def _build_for(self, given: Any) -> None:
+        """Build for the shape and the engine of the first array among `given`, unless it is done."""
+        first = next((x for x in tree.leaves(given) if owner_of(x) is not None), None)
+        if self.built or first is None:
+            return
+        if self.origin is not None:  # what is built lasts, the copy does not
+            self.origin._build_for(given)
+            vars(self).update(vars(replaced(self.origin, {})), training=self.training)
+            return
+        outside = AMBIENT.set(None)  # first values are numbers, not part of a program that is being recorded
+        try:
+            with engine_of(bare(first)).activated():
+                self.build(tuple(first.shape))
+        finally:
+            AMBIENT.reset(outside)
+        self.built, self.input_shape = True, tuple(first.shape)
 
     # What it holds
 
@@ -62,8 +96,11 @@ class Module:
 
     def register_buffer(self, name: str, buffer: Any) -> None:
         """Set an array that is saved but not trained as the attribute `name`."""
-        self.__dict__.setdefault("_buffer_names", []).append(name)
-        setattr(self, name, buffer if buffer is None or isinstance(buffer, EmberTensor) else EmberTensor(buffer))
+        names = vars(self).get("_buffer_names", ())
+        self._buffer_names = names if name in names else (*names, name)
+        setattr(
+            self, name, buffer if buffer is None or isinstance(buffer, EmberTensor) else EmberTensor(buffer)
+        )
 
     def add_module(self, name: str, module: Module) -> None:
         """Set a submodule as the attribute `name`."""
@@ -81,8 +118,13 @@ class Module:
         """Yield every buffer with its dotted name."""
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name in module.__dict__.get("_buffer_names", ()):
-                if (value := getattr(module, name)) is not None:
-                    yield f"{path}.{name}" if path else name, value
+                value = getattr(module, name)
+                if value is None:
+                    continue
+                if not isinstance(value, EmberTensor):  # it was assigned as a native array
+                    value = EmberTensor(value)
+                    setattr(module, name, value)
+                yield f"{path}.{name}" if path else name, value
 
     def buffers(self, recurse: bool = True) -> Iterator[EmberTensor]:
         """Yield every buffer."""
@@ -150,10 +192,14 @@ class Module:
         return self
 
     def to(self, device: str | None = None, dtype: Any = None, *, backend: Any = None) -> Module:
-        """Move every parameter and buffer to a device, dtype or backend; return the module."""
+        """Move every parameter and buffer to a device, dtype or backend; return the module.
+
+        The dtype is that of floats: integers, such as counts of steps, stay what they are. Gradients are forgotten.
+        """
         for p in (*self.parameters(), *self.buffers()):
             data = p.data if backend is None else to_engine(p.data, get_backend(backend))
-            p.data = native(data, dtype, device)
+            p.data = native(data, dtype if p.dtype.kind in FLOATING else None, device)
+            p.grad = None
         return self
 
     def num_parameters(self) -> int:
@@ -167,7 +213,7 @@ class Module:
         return {name: x.data for name, x in (*self.named_parameters(), *self.named_buffers())}
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
-        """Set parameters and buffers by name, in their own dtype, engine and place.
+        """Set parameters and buffers to copies of these values, in their own dtype, engine and place.
 
         Raises KeyError for names missing or left over (unless `strict` is False), ValueError for a wrong shape;
         then nothing is changed.
@@ -175,22 +221,25 @@ class Module:
         own = dict((*self.named_parameters(), *self.named_buffers()))
         missing, extra = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
         if strict and (missing or extra):
-            raise KeyError(f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
-        new = {name: state_dict[name] for name in own if name in state_dict}
-        for name, value in new.items():
-            if tuple(value.shape) != own[name].shape:
-                raise ValueError(f"load_state_dict: {name} has shape {tuple(value.shape)}, expected {own[name].shape}")
-        for name, value in new.items():
-            tensor = own[name]
-            tensor.data = ops.astype(to_engine(bare(value), tensor.backend), dtype=tensor.dtype)
+            raise KeyError(
+                f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}"
+            )
+        values = {name: _as_in(x, state_dict[name], name) for name, x in own.items() if name in state_dict}
+        for name, value in values.items():
+            own[name].data = value
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, read from the attributes of the same names."""
         parameters = inspect.signature(type(self).__init__).parameters
-        names = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][1:]
-        missing = [n for n in names if n not in vars(self) and parameters[n].default is inspect.Parameter.empty]
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        names = [name for name, p in parameters.items() if p.kind in kinds][1:]
+        missing = [
+            n for n in names if n not in vars(self) and parameters[n].default is inspect.Parameter.empty
+        ]
         if missing:
-            raise TypeError(f"{type(self).__name__}.get_config: keep {', '.join(missing)} as attributes, or override it")
+            raise TypeError(
+                f"{type(self).__name__}.get_config: keep {', '.join(missing)} as attributes, or override it"
+            )
         return {name: getattr(self, name) for name in names if name in vars(self)}
 
     @classmethod
@@ -214,9 +263,8 @@ class Module:
 
     def __repr__(self) -> str:
         inner = [f"  ({name}): {repr(m)}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]
-        return "\n".join([f"{type(self).__name__}({self.extra_repr()}", *inner, ")"]) if inner else (
-            f"{type(self).__name__}({self.extra_repr()})"
-        )
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        return "\n".join([head, *inner, ")"]) if inner else f"{head})"
 
     def extra_repr(self) -> str:
         """Return what stands in the brackets of the module's text."""
@@ -243,7 +291,10 @@ class Summary:
     def __str__(self) -> str:
         cells = [("parameter", "shape", "dtype", "count"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(4)]
-        lines = ["  ".join((*(c.ljust(w) for c, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3]))) for row in cells]
+        lines = [
+            "  ".join((*(c.ljust(w) for c, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))
+            for row in cells
+        ]
         rule = "-" * max(map(len, lines))
         return "\n".join([self.title, lines[0], rule, *lines[1:], rule, f"{self.total:,} parameters"])
 
@@ -252,22 +303,28 @@ class Summary:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("parameter", "shape", "dtype", "count"))
         body = "".join(
-            "<tr>" + "".join(f"<td>{cell}</td>" for cell in (*row[:3], f"{row[3]:,}")) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (*row[:3], f"{row[3]:,}")) + "</tr>"
+            for row in self.rows
         )
-        return f"<table><caption>{self.title}: {self.total:,} parameters</caption><tr>{head}</tr>{body}</table>"
+        return (
+            f"<table><caption>{self.title}: {self.total:,} parameters</caption><tr>{head}</tr>{body}</table>"
+        )
 
 
 def replaced(module: Module, swap: dict[int, Any]) -> Module:
     """Return a copy of a tree of modules in which the tensors with these ids are others; the original stays."""
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = dict(swap)
 
     def walk(value: Any) -> Any:
         if isinstance(value, EmberTensor):
-            return swap.get(id(value), value)
+            if id(value) not in memo:
+                memo[id(value)] = copy.copy(value)
+            return memo[id(value)]
         if isinstance(value, Module):
             if id(value) not in memo:
                 new = memo[id(value)] = copy.copy(value)
-                new.__dict__.update({name: walk(each) for name, each in vars(value).items()})
+                parts = {name: walk(each) for name, each in vars(value).items() if name != "origin"}
+                vars(new).update(parts, origin=value)
             return memo[id(value)]
         if type(value) is list:
             return [walk(each) for each in value]
@@ -284,10 +341,21 @@ def replaced(module: Module, swap: dict[int, Any]) -> Module:
 BaseModule = Module
 
 
-def _all_native(values: Any) -> bool:
+def lacks_tensors(values: Any) -> bool:
+    """Whether there are arrays, native or traced, and none of them is a tensor yet."""
     owners = {owner_of(x) for x in tree.leaves(values)} - {None}
-    return bool(owners) and all(owner.level == 0 for owner in owners)
+    return bool(owners) and all(owner.level != 1 for owner in owners)
 
 
-def _wrapped(x: Any) -> Any:
-    return x if owner_of(x) is None else EmberTensor(x)
+def as_tensor(x: Any) -> Any:
+    """Return an array as a tensor; anything else as it is."""
+    return x if owner_of(x) is None or isinstance(x, EmberTensor) else EmberTensor(x)
+
+
+def _as_in(tensor: EmberTensor, value: Any, name: str) -> Any:
+    """Return a copy of a value in the engine, dtype and place of a tensor, as a native array."""
+    given = native(value)
+    if tuple(given.shape) != tensor.shape:
+        raise ValueError(f"load_state_dict: {name} has shape {tuple(given.shape)}, expected {tensor.shape}")
+    data = native(to_engine(given, tensor.backend), tensor.dtype, tensor.device)
+    return copied(data) if data is given else data

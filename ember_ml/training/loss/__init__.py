@@ -14,7 +14,9 @@ class Loss:
 
     def __init__(self, reduction: str = "mean"):
         if reduction not in REDUCTIONS:
-            raise ValueError(f"{type(self).__name__}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+            raise ValueError(
+                f"{type(self).__name__}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
+            )
         self.reduction = reduction
 
     def each(self, y_pred: Any, y_true: Any) -> Any:

@@ -25,7 +25,9 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any] | None = None, learning_rate: float | Schedule = 0.01):
         if not callable(learning_rate) and not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(f"{type(self).__name__}: learning_rate must be a number >= 0, got {learning_rate}")
+            raise ValueError(
+                f"{type(self).__name__}: learning_rate must be a number >= 0, got {learning_rate}"
+            )
         self.learning_rate = learning_rate
         self.params = [] if params is None else list(params)
         self._state: Any = None
@@ -48,7 +50,9 @@ class Optimizer:
             change, new = self.direction(p, g, [m[i] for m in kept], step)
             moved.append(ops.subtract(p, ops.astype(ops.multiply(change, rate), dtype=p.dtype)))
             after.append(new)
-        moments = {name: tree.unflatten(structure, [new[k] for new in after]) for k, name in enumerate(self.moments)}
+        moments = {
+            name: tree.unflatten(structure, [new[k] for new in after]) for k, name in enumerate(self.moments)
+        }
         return tree.unflatten(structure, moved), {"step": step, **moments}
 
     def rate(self, steps: Any) -> Any:
@@ -63,7 +67,9 @@ class Optimizer:
         """Take one step on the parameters given to the constructor, by their gradients. Those without one stay."""
         live = [p for p in self.params if p.grad is not None]
         if not live:
-            raise ValueError(f"{type(self).__name__}.step: no parameter has a gradient; call backward() on a loss first")
+            raise ValueError(
+                f"{type(self).__name__}.step: no parameter has a gradient; call backward() on a loss first"
+            )
         if self._state is None:
             self._state = self.init([p.data for p in self.params])
         zeros = [ops.zeros_like(p.data) if p.grad is None else bare(p.grad) for p in self.params]

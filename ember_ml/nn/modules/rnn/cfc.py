@@ -31,7 +31,9 @@ class CfCCell(Cell):
     Source: Hasani et al. 2022, eq. 10, in the form that the authors' package ncps computes.
     """
 
-    input_kernel: Parameter  # (inputs, width): heads [F | G | A | B] side by side, or the backbone's first layer
+    input_kernel: (
+        Parameter  # (inputs, width): heads [F | G | A | B] side by side, or the backbone's first layer
+    )
     recurrent_kernel: Parameter  # (units, width)
     bias: Parameter  # (width,)
     backbone: list[Dense]  # further backbone layers, and the heads, where there is a backbone
@@ -62,7 +64,9 @@ class CfCCell(Cell):
         self.input_kernel = Parameter(glorot_uniform((input_size, width), fan))
         self.recurrent_kernel = Parameter(glorot_uniform((hidden_size, width), fan))
         self.bias = Parameter(ops.zeros((width,)))
-        self.backbone = [Dense(backbone_units, backbone_units, backbone_activation) for _ in range(backbone_layers - 1)]
+        self.backbone = [
+            Dense(backbone_units, backbone_units, backbone_activation) for _ in range(backbone_layers - 1)
+        ]
         if backbone_layers:
             self.backbone.append(Dense(backbone_units, heads))
         pure = mode == "pure"
@@ -114,17 +118,26 @@ class WiredCfCCell(Cell):
     layers: list[CfCCell]  # in the order of computation: the last one holds the motor neurons
 
     def __init__(
-        self, neuron_map: NeuronMap, mode: str = "default", *, input_size: int | None = None, mask_time_gate: bool = False
+        self,
+        neuron_map: NeuronMap,
+        mode: str = "default",
+        *,
+        input_size: int | None = None,
+        mask_time_gate: bool = False,
     ):
         self.neuron_map, self.mode, self.mask_time_gate = neuron_map, mode, mask_time_gate
         if input_size is not None or not neuron_map.is_built():
             neuron_map.build(input_size)
         self.input_size = neuron_map.input_dim
         self.units, self.output_size = neuron_map.units, neuron_map.output_dim
-        self.groups = [list(map(int, neuron_map.get_neurons_of_layer(i))) for i in range(neuron_map.num_layers)]
+        self.groups = [
+            list(map(int, neuron_map.get_neurons_of_layer(i))) for i in range(neuron_map.num_layers)
+        ]
         self.layers = []
         for i, neurons in enumerate(self.groups):
-            synapses = neuron_map.adjacency_matrix[self.groups[i - 1]] if i else neuron_map.sensory_adjacency_matrix
+            synapses = (
+                neuron_map.adjacency_matrix[self.groups[i - 1]] if i else neuron_map.sensory_adjacency_matrix
+            )
             mask = np.abs(synapses[:, neurons]).astype("float32")
             if mask_time_gate and mode != "pure":
                 mask = np.tile(mask, (1, 4))
@@ -187,7 +200,11 @@ class CfC(RecurrentLayer):
         **cell_settings: Any,
     ):
         self.neuron_map = getattr(neuron_map, "neuron_map", neuron_map)
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.return_sequences, self.return_state, self.go_backwards = (
+            return_sequences,
+            return_state,
+            go_backwards,
+        )
         self.mode, self.batch_first, self.mask_time_gate = mode, batch_first, mask_time_gate
         self.input_size, self.cell_settings = input_size, cell_settings
         if isinstance(neuron_map, Cell):
@@ -205,7 +222,9 @@ class CfC(RecurrentLayer):
             settings = {"mask_time_gate": self.mask_time_gate, **self.cell_settings}
             self.cell = WiredCfCCell(self.neuron_map, self.mode, input_size=self.input_size, **settings)
         else:
-            raise TypeError(f"CfC: expected a neuron map, a number of neurons or a cell, got {self.neuron_map!r}")
+            raise TypeError(
+                f"CfC: expected a neuron map, a number of neurons or a cell, got {self.neuron_map!r}"
+            )
 
     def get_config(self) -> dict[str, Any]:
         names = ("neuron_map", "return_sequences", "return_state", "go_backwards", "mode")

@@ -56,26 +56,40 @@ class LTCCell(Cell):
         self.neuron_map, self.ode_unfolds, self.epsilon = neuron_map, ode_unfolds, epsilon
         self.input_mapping, self.output_mapping = input_mapping, output_mapping
         self.implicit_param_constraints = implicit_param_constraints
-        self.input_size, self.units, self.output_size = neuron_map.input_dim, neuron_map.units, neuron_map.output_dim
+        self.input_size, self.units, self.output_size = (
+            neuron_map.input_dim,
+            neuron_map.units,
+            neuron_map.output_dim,
+        )
         self.synapses = np.nonzero(neuron_map.adjacency_matrix)
         self.sensory_synapses = np.nonzero(neuron_map.sensory_adjacency_matrix)
         counts = {"": len(self.synapses[0]), "sensory_": len(self.sensory_synapses[0])}
         for name in ("gleak", "vleak", "cm"):
             self._draw(name, self.units)
-        for prefix, matrix in (("", neuron_map.adjacency_matrix), ("sensory_", neuron_map.sensory_adjacency_matrix)):
+        for prefix, matrix in (
+            ("", neuron_map.adjacency_matrix),
+            ("sensory_", neuron_map.sensory_adjacency_matrix),
+        ):
             for name in ("w", "sigma", "mu"):
                 self._draw(prefix + name, counts[prefix])
             polarity = np.asarray(matrix)[np.nonzero(matrix)].astype("float32")
             setattr(self, f"{prefix}erev", Parameter(ops.asarray(polarity)))
-        for side, mapping, size in (("input", input_mapping, self.input_size), ("output", output_mapping, self.output_size)):
+        for side, mapping, size in (
+            ("input", input_mapping, self.input_size),
+            ("output", output_mapping, self.output_size),
+        ):
             if mapping not in ("affine", "linear", None):
-                raise ValueError(f"LTCCell: {side}_mapping must be 'affine', 'linear' or None, got {mapping!r}")
+                raise ValueError(
+                    f"LTCCell: {side}_mapping must be 'affine', 'linear' or None, got {mapping!r}"
+                )
             setattr(self, f"{side}_w", Parameter(ops.ones((size,))) if mapping else None)
             setattr(self, f"{side}_b", Parameter(ops.zeros((size,))) if mapping == "affine" else None)
 
     def _draw(self, name: str, size: int) -> None:
         low, high = RANGES[name]
-        positive = name.removeprefix("sensory_") in ("w", "gleak", "cm") and not self.implicit_param_constraints
+        positive = (
+            name.removeprefix("sensory_") in ("w", "gleak", "cm") and not self.implicit_param_constraints
+        )
         setattr(self, name, Parameter(ops.uniform((size,), low, high), nonnegative=positive))
 
     def _positive(self, weight: Any) -> Any:
@@ -108,8 +122,13 @@ class LTCCell(Cell):
         base = ops.tanh(x @ a - b) @ c + constant
         if getattr(elapsed, "shape", ()):
             capacity = cm / ops.maximum(ops.astype(elapsed, dtype=x.dtype), SHORTEST)
-            return {"base": base + ops.concat([ops.zeros_like(capacity), capacity], axis=-1), "capacity": capacity}
-        capacity = cm / (max(elapsed, SHORTEST) if isinstance(elapsed, int | float) else ops.maximum(elapsed, SHORTEST))
+            return {
+                "base": base + ops.concat([ops.zeros_like(capacity), capacity], axis=-1),
+                "capacity": capacity,
+            }
+        capacity = cm / (
+            max(elapsed, SHORTEST) if isinstance(elapsed, int | float) else ops.maximum(elapsed, SHORTEST)
+        )
         return {
             "base": base + ops.concat([ops.zeros_like(capacity), capacity], axis=-1),
             "capacity": ops.broadcast_to(capacity, shape=(*x.shape[:-1], self.units)),
@@ -148,7 +167,11 @@ class LTC(RecurrentLayer):
     ):
         source = getattr(neuron_map, "neuron_map", neuron_map)
         self.neuron_map = FullyConnectedMap(source) if isinstance(source, int) else source
-        self.return_sequences, self.return_state, self.batch_first = return_sequences, return_state, batch_first
+        self.return_sequences, self.return_state, self.batch_first = (
+            return_sequences,
+            return_state,
+            batch_first,
+        )
         self.go_backwards, self.input_size, self.cell_settings = go_backwards, input_size, cell_settings
         if not isinstance(self.neuron_map, NeuronMap):
             raise TypeError(f"LTC: expected a neuron map, a number of neurons or a cell, got {neuron_map!r}")
@@ -164,5 +187,12 @@ class LTC(RecurrentLayer):
         self.cell = LTCCell(self.neuron_map, input_size=self.input_size, **self.cell_settings)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("neuron_map", "return_sequences", "return_state", "batch_first", "input_size", "go_backwards")
+        names = (
+            "neuron_map",
+            "return_sequences",
+            "return_state",
+            "batch_first",
+            "input_size",
+            "go_backwards",
+        )
         return {n: getattr(self, n) for n in names} | self.cell_settings

@@ -65,7 +65,9 @@ class RecurrentLayer(Module):
     ) -> Any:
         """Run the cell along the sequences. `timespans` is ncps's word for `time_deltas`: time since the step before."""
         if time_deltas is not None and timespans is not None:
-            raise ValueError(f"{type(self).__name__}: give time_deltas or timespans, which mean the same, not both")
+            raise ValueError(
+                f"{type(self).__name__}: give time_deltas or timespans, which mean the same, not both"
+            )
         x, unbatched = self._time_major(inputs)
         elapsed = self._elapsed(time_deltas if timespans is None else timespans, x)
         state = self.cell.first_state(x.shape[1], x) if initial_state is None else initial_state
@@ -75,7 +77,9 @@ class RecurrentLayer(Module):
         last, outputs = ops.scan(self.cell.step, state, rows, reverse=self.go_backwards)
         if self.return_sequences:
             result = outputs[:, 0] if unbatched else outputs
-            result = ops.permute_dims(result, axes=(1, 0, 2)) if self.batch_first and not unbatched else result
+            result = (
+                ops.permute_dims(result, axes=(1, 0, 2)) if self.batch_first and not unbatched else result
+            )
         else:
             result = outputs[0 if self.go_backwards else -1]
             result = result[0] if unbatched else result
@@ -89,7 +93,9 @@ class RecurrentLayer(Module):
         if len(shape) == 2:
             return ops.expand_dims(inputs, axis=1), True
         if len(shape) != 3:
-            raise ValueError(f"{name}: expected inputs (batch, time, features) or (time, features), got shape {shape}")
+            raise ValueError(
+                f"{name}: expected inputs (batch, time, features) or (time, features), got shape {shape}"
+            )
         return ops.permute_dims(inputs, axes=(1, 0, 2)) if self.batch_first else inputs, False
 
     def _elapsed(self, times: Any, x: Any) -> Any:

@@ -1,0 +1,51 @@
+"""The process's stream of random keys, and the constants of the generator. No array is made here.
+
+A stream is a seed and a count of the keys taken; see `ember_ml.ops.random` for what is drawn from them.
+"""
+
+from __future__ import annotations
+
+import threading
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # of threefry2x32 (Salmon et al., SC11, table 4)
+PARITY = 0x1BD11BDA
+
+
+class _Stream:
+    """A seed, and how many keys were taken. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.lock, self.seed, self.taken = threading.Lock(), 0, 0
+
+
+_STREAM = _Stream()
+
+
+def set_seed(seed: int) -> None:
+    """Start the process's stream of random keys anew."""
+    set_stream((seed, 0))
+
+
+def get_seed() -> int:
+    """Return the seed with which the process's stream was started."""
+    return _STREAM.seed
+
+
+def get_stream() -> tuple[int, int]:
+    """Return where the process's stream stands, as a seed and a count; see `set_stream`."""
+    with _STREAM.lock:
+        return _STREAM.seed, _STREAM.taken
+
+
+def set_stream(state: tuple[int, int]) -> None:
+    """Continue the process's stream from where `get_stream` said it stood."""
+    with _STREAM.lock:
+        _STREAM.seed, _STREAM.taken = int(state[0]), int(state[1])
+
+
+def take_key() -> tuple[int, int, int]:
+    """Return the next key of the process's stream: the seed in two words, and a count to fold in."""
+    with _STREAM.lock:
+        _STREAM.taken += 1
+        seed, count = _STREAM.seed, _STREAM.taken
+    return (seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF, count

@@ -1,0 +1,233 @@
+"""`x[index]` and `x[index] = value`: NumPy's answers, and values instead of views."""
+
+import numpy as np
+import pytest
+
+from ember_ml import ops, tensor
+from ember_ml.tensor import no_grad
+
+CUBE = np.arange(60, dtype="float32").reshape(3, 4, 5)
+MASK = CUBE % 7 == 3
+ROWS = CUBE[:, 0, 0] > 10
+TWO, GRID = np.array([2, 0]), np.array([[1, -1], [0, 3]])
+INDICES = {
+    "one row": 1,
+    "negative": -1,
+    "slices": (slice(1, None), slice(None, None, 2)),
+    "backwards": (..., slice(None, None, -1)),
+    "new axes": (None, 0, ..., None),
+    "everything": (),
+    "an array": TWO,
+    "an array of two dimensions": (slice(None), GRID),
+    "a list": [2, 0, 2],
+    "two arrays": (TWO, np.array([1, 3])),
+    "two arrays that broadcast": (TWO[:, None], np.array([1, 3, 0])),
+    "an array beside an integer": (slice(None), TWO, 1),
+    "arrays apart": (TWO, slice(None), np.array([4, 0])),
+    "an integer apart from an array": (0, slice(None), TWO),
+    "an array after a slice": (slice(1, None), slice(None, 2), TWO),
+    "an array and a new axis": (None, TWO),
+    "a full mask": MASK,
+    "a mask of rows": ROWS,
+    "a mask of two axes": MASK[:, :, 0],
+    "a mask of the last axis": (..., np.array([True, False, True, True, False])),
+    "a mask that chooses nothing": np.zeros(3, bool),
+    "a mask as a list": [True, False, True],
+    "a mask beside a slice": (slice(None), np.array([False, True, True, False]), slice(1, 3)),
+}
+
+
+def made(values, dtype=None):
+    values = np.asarray(values)
+    return tensor.array(values.tolist(), dtype=dtype or values.dtype.name)
+
+
+def own(index):
+    """Return an index with its arrays on the active engine."""
+    if isinstance(index, tuple):
+        return tuple(map(own, index))
+    return made(index) if isinstance(index, np.ndarray) else index
+
+
+@pytest.fixture(params=INDICES.values(), ids=INDICES.keys())
+def index(request):
+    return request.param
+
+
+def test_reading_agrees_with_numpy(be, index):
+    got = made(CUBE)[own(index)]
+    assert got.shape == CUBE[index].shape
+    assert got.backend is be
+    np.testing.assert_array_equal(np.asarray(got), CUBE[index])
+
+
+def test_writing_agrees_with_numpy(be, index):
+    want = CUBE.copy()
+    values = np.arange(want[index].size, dtype="float32").reshape(want[index].shape) - 100
+    x = made(CUBE)
+    x[own(index)] = made(values)
+    want[index] = values
+    np.testing.assert_array_equal(np.asarray(x), want)
+    x[own(index)] = -1
+    want[index] = -1
+    np.testing.assert_array_equal(np.asarray(x), want)
+
+
+def test_the_gradient_of_reading_falls_on_what_was_read(be, index):
+    x = made(CUBE)
+    x.requires_grad = True
+    x[own(index)].sum().backward()
+    want = np.zeros_like(CUBE)
+    np.add.at(want, index, 1)
+    np.testing.assert_array_equal(np.asarray(x.grad), want)
+
+
+def test_the_gradient_of_writing_falls_on_old_and_new(be, index):
+    base, new = made(CUBE), made(np.ones(CUBE[index].shape, "float32"))
+    base.requires_grad = new.requires_grad = True
+    x = base * 1
+    x[own(index)] = new * 2
+    (x * 3).sum().backward()
+    want = np.full_like(CUBE, 3)
+    want[index] = 0
+    np.testing.assert_array_equal(np.asarray(base.grad), want)
+    if index is not INDICES["a list"]:  # the first of two writers of a row is overwritten
+        np.testing.assert_array_equal(np.asarray(new.grad), np.full(new.shape, 6.0))
+
+
+def test_single_integers_may_be_tensors_and_numpy_scalars(be):
+    x = made(CUBE)
+    np.testing.assert_array_equal(np.asarray(x[tensor.array(2)]), CUBE[2])
+    np.testing.assert_array_equal(np.asarray(x[np.int64(2), tensor.array(-1)]), CUBE[2, -1])
+    np.testing.assert_array_equal(np.asarray(x[tensor.array(1) : np.int64(3)]), CUBE[1:3])
+    assert [10, 20, 30][tensor.array(1)] == 20
+
+
+def test_of_places_written_twice_the_last_wins(be):
+    x = tensor.zeros(3)
+    x[tensor.array([1, 1, 2, 1])] = tensor.array([1.0, 2.0, 3.0, 4.0])
+    assert x.tolist() == [0, 4, 3]
+
+
+def test_writing_rebinds_and_never_reaches_another_name(be):
+    x = made(CUBE)
+    native, view, same = x.data, x[0], x
+    x[0] = -5.0
+    assert same is x
+    np.testing.assert_array_equal(np.asarray(view), CUBE[0])
+    np.testing.assert_array_equal(be.to_numpy(native), CUBE)
+    assert x[0, 0, 0].item() == -5
+    rows = x.reshape(12, 5)
+    view[:] = 9
+    rows[0] = 7
+    np.testing.assert_array_equal(np.asarray(x[0]), np.full((4, 5), -5))
+
+
+def test_written_values_take_the_dtype_of_the_tensor(be):
+    x = tensor.array([1, 2, 3])
+    x[0] = 7.9
+    x[1:] = [8, 9]
+    assert x.dtype == "int64"
+    assert x.tolist() == [7, 8, 9]
+
+
+def test_in_place_operators_rebind(be):
+    x = tensor.array([1.0, 2.0])
+    native, same, twin = x.data, x, x + 0
+    x += 1
+    x *= tensor.array([2.0, 3.0])
+    x -= 0.5
+    x /= 2
+    assert same is x
+    assert x.tolist() == [1.75, 4.25]
+    assert twin.tolist() == be.to_numpy(native).tolist() == [1, 2]
+    x **= 2
+    x @= tensor.array([[1.0, 0.0], [0.0, 2.0]])
+    np.testing.assert_allclose(x.tolist(), [3.0625, 36.125])
+
+
+def test_in_place_keeps_shape_and_kind_of_dtype(be):
+    x, i = tensor.ones(3), tensor.arange(3)
+    with pytest.raises(ValueError, match=r"in place: shape \(3,\) cannot become \(2, 3\)"):
+        x += tensor.ones((2, 3))
+    with pytest.raises(TypeError, match="in place: int64 cannot become float32; write x = x"):
+        i += 0.5
+    x += tensor.ones(3, dtype="float64")
+    assert x.dtype == "float32"
+    assert x.tolist() == [2, 2, 2]
+    assert i.tolist() == [0, 1, 2]
+
+
+def test_a_leaf_that_requires_a_gradient_changes_only_within_no_grad(be):
+    x = tensor.array([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"within no_grad\(\)"):
+        x[0] = 5.0
+    with pytest.raises(RuntimeError, match=r"within no_grad\(\)"):
+        x += 1
+    assert x.tolist() == [1, 2]
+    with no_grad():
+        x[0] = 5.0
+        x += 1
+    assert x.tolist() == [6, 3]
+    assert x.requires_grad
+    assert x.node is None
+
+
+def test_a_constant_written_with_a_leaf_carries_its_gradient(be):
+    w, x = tensor.array(2.0, requires_grad=True), tensor.zeros(3)
+    x[1] = w * 3
+    (x * x).sum().backward()
+    assert w.grad.item() == 36
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "words"),
+    [
+        (3, IndexError, "index 3 is out of bounds for axis 0 with size 3"),
+        ((0, 0, 0, 0), IndexError, "too many indices: 4 for 3 dimensions"),
+        ((TWO, 0, 0, 0), IndexError, "too many indices: 4 for 3 dimensions"),
+        (np.array([0, 3]), IndexError, "index 3 is out of bounds for axis 0 with size 3"),
+        ((TWO, np.array([0, 4])), IndexError, "index 4 is out of bounds"),
+        (np.array([True, False]), IndexError, r"a mask of shape \(2,\) does not fit the axes of shape \(3,\)"),
+        (np.array([0.0, 1.0]), TypeError, "an array of integers or truths, got float"),
+        ("a", TypeError, "expected integers, slices, None, ... or arrays of integers or truths, got 'a'"),
+        (True, TypeError, "expected integers, slices"),
+        (1.5, TypeError, "expected integers, slices"),
+    ],
+)
+def test_a_wrong_index_is_named(be, index, error, words):
+    x = made(CUBE)
+    with pytest.raises(error, match=words):
+        x[own(index)]
+    with pytest.raises(error, match=words):
+        x[own(index)] = 0.0
+    np.testing.assert_array_equal(np.asarray(x), CUBE)
+
+
+def test_updates_that_do_not_fit_are_refused(be):
+    x = made(CUBE)
+    with pytest.raises(ValueError, match="slice_update: updates of shape"):
+        x[0] = tensor.ones((3, 3))
+    with pytest.raises(ValueError, match="broadcast"):
+        x[tensor.array([0, 1])] = tensor.ones((3, 4, 5))
+
+
+def test_iteration_gives_rows(be):
+    x = made(CUBE)
+    assert len(x) == len(list(x)) == 3
+    for got, want in zip(x, CUBE, strict=True):
+        np.testing.assert_array_equal(np.asarray(got), want)
+    a, b = tensor.array([1.5, 2.5])
+    assert (a.item(), b.item()) == (1.5, 2.5)
+    assert 4.0 in tensor.array([3.0, 4.0])
+    with pytest.raises(TypeError, match="no dimensions"):
+        iter(tensor.array(1.0))
+    with pytest.raises(TypeError, match="no dimensions has no length"):
+        len(tensor.array(1.0))
+
+
+def test_an_index_of_another_engine_is_refused():
+    x = tensor.to_backend(tensor.array([1.0, 2.0]), "torch")
+    with pytest.raises(TypeError, match="take: arrays of different backends"):
+        x[np.array([0])]
+    assert ops.take(x, 1).item() == 2
