@@ -1,7 +1,8 @@
 """What a backend is: an engine's namespace, a few renames and overrides, and a list of gaps.
 
-A backend says how an engine differs from the op table, and nothing else. An op is looked for among its overrides,
-then (for a composite) in the op's body, then in the engine's namespace under the op's name or its rename.
+A backend says how an engine differs from the op table, and nothing else. An op is looked for among its
+overrides, then (for a composite) in the op's body, then in the engine's namespace under the op's name or its
+rename.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ACTIVE: ContextVar[Backend | None] = ContextVar("ember_ml_backend", default=None
 
 
 class Gap(NamedTuple):
-    """Something that an engine cannot do, and why: the error text, the expected failure, a cell of the matrix."""
+    """What an engine cannot do, and why: the error text, the expected failure, a cell of the matrix."""
 
     op: str
     reason: str
@@ -38,8 +39,8 @@ def override(function: Callable) -> Callable:
 class Backend(Interpreter):
     """An engine as an object: its ops as methods, its settings, its arrays.
 
-    `str(b)` is its name and `b == "torch"` is true. Settings (`dtype`, `device`, `randomness_seed`) act on this
-    instance's methods; two instances of one engine may live side by side.
+    `str(b)` is its name and `b == "torch"` is true. Settings (`dtype`, `device`, `randomness_seed`) act on
+    this instance's methods; two instances of one engine may live side by side.
     """
 
     level = 0
@@ -153,7 +154,7 @@ class Backend(Interpreter):
         return target
 
     def jit(self, function: Callable, *, loops: bool = False) -> Callable:
-        """Return `function`, compiled by the engine where it can; `loops` says that it holds scans or branches."""
+        """Return `function`, compiled by the engine if it can; `loops` says that it holds scans or branches."""
         return function
 
     def jit_body(self, body: Callable) -> Callable:
@@ -194,7 +195,7 @@ class Backend(Interpreter):
 
     def to_numpy(self, x: Any) -> Any:
         """Return the values as a NumPy array, without a copy where the engine allows."""
-        from ember_ml.backend.numpy_backend import host_array
+        from ember_ml.backend.host import host_array
 
         return host_array(x)
 
@@ -261,7 +262,7 @@ class Backend(Interpreter):
 
     @override
     def asarray(self, obj, dtype, device, like):
-        from ember_ml.backend.numpy_backend import host_array_of
+        from ember_ml.backend.host import host_array_of
 
         return self.from_host(host_array_of(obj, dtype), device, like)
 
@@ -383,7 +384,7 @@ def _create(backend: Backend, op: Op, *args: Any, **settings: Any) -> Any:
         and all(isinstance(n, int) for n in args)
     ):
         args = (args,)  # zeros(3, 4) as well as zeros((3, 4))
-    if backend.dtype is not None and "dtype" in op.define.__kwdefaults__:
+    if backend.dtype is not None and "dtype" in (op.define.__kwdefaults__ or ()):
         settings.setdefault("dtype", backend.dtype)
     with backend.activated():
         return op.function(*args, **settings)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 
 from ember_ml.backend.base import Backend, override
@@ -17,12 +18,12 @@ _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex1
 
 
 class JaxBackend(Backend):
-    """JAX. Choosing it turns on 64-bit mode, unless JAX_ENABLE_X64 is set; meeting one of its arrays does not."""
+    """JAX. Choosing it turns on 64-bit mode unless JAX_ENABLE_X64 is set; meeting its arrays does not."""
 
     name = "jax"
-    array_types = (jax.Array, jax.core.Tracer)
+    array_types = (jax.Array, Tracer)
     xp = jnp
-    renames = {"erf": "jax.scipy.special.erf"}
+    renames: ClassVar[dict[str, str]] = {"erf": "jax.scipy.special.erf"}
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
@@ -44,7 +45,7 @@ class JaxBackend(Backend):
         return sorted({d.platform for d in jax.devices()} | {"cpu"}, key=lambda name: name == "cpu")
 
     def device_of(self, x):
-        return "traced" if isinstance(x, jax.core.Tracer) else next(iter(x.devices())).platform
+        return "traced" if isinstance(x, Tracer) else next(iter(x.devices())).platform
 
     def synchronize(self, x=None):
         jax.block_until_ready(x)
@@ -68,12 +69,12 @@ class JaxBackend(Backend):
                 f"jax has no {name} while its 64-bit mode is off: set_backend('jax') or JAX_ENABLE_X64=1"
             )
         chosen = device or self.device
-        if chosen is None and like is not None and not isinstance(like, jax.core.Tracer):
+        if chosen is None and like is not None and not isinstance(like, Tracer):
             return {"dtype": self.native_dtype(name), "device": next(iter(like.devices()))}
         return {"dtype": self.native_dtype(name), **({"device": jax.devices(chosen)[0]} if chosen else {})}
 
     def extremes(self, indices: Any) -> tuple[int, int] | None:
-        if isinstance(indices, jax.core.Tracer) or not indices.size:
+        if isinstance(indices, Tracer) or not indices.size:
             return None
         return int(indices.min()), int(indices.max())
 

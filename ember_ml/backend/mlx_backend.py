@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import shutil
-from typing import Any
+from typing import Any, ClassVar
 
 import mlx.core as mx
 
@@ -22,7 +22,7 @@ class MLXBackend(Backend):
     name = "mlx"
     array_types = (mx.array,)
     xp = mx
-    renames = {
+    renames: ClassVar[dict[str, str]] = {
         "bitwise_left_shift": "left_shift",
         "bitwise_right_shift": "right_shift",
         "concat": "concatenate",
@@ -68,6 +68,11 @@ class MLXBackend(Backend):
     @override
     def astype(self, x, dtype):
         return x.astype(self.native_dtype(dtype))
+
+    @override
+    def getitem(self, x, index):
+        index_shape(x, index)
+        return x[index]
 
     @override
     def slice_update(self, x, updates, index):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ember_ml.backend.base import Backend, override
-from ember_ml.core.dtypes import Defaults, as_dtype
 from ember_ml.core.rules import as_axis
 
 
@@ -18,7 +17,7 @@ class NumPyBackend(Backend):
     array_types = (np.ndarray, np.generic)
     scalar_types = (np.generic,)
     xp = np
-    renames = {"absolute": "abs"}
+    renames: ClassVar[dict[str, str]] = {"absolute": "abs"}
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
@@ -79,7 +78,8 @@ class NumPyBackend(Backend):
     def index_add(self, x, indices, updates, axis):
         out = np.array(x)
         at = as_axis(axis, x.ndim)
-        np.add.at(out, (*(slice(None),) * at, indices), updates)
+        places: Any = (*(slice(None),) * at, indices)
+        np.add.at(out, places, updates)
         return out
 
     @override
@@ -98,23 +98,4 @@ class NumPyBackend(Backend):
         return (*state, *columns)
 
 
-_NO_NUMBERS = "OSUMm"  # objects, texts and times
 _WIDE = {"b": np.int64, "i": np.int64, "u": np.uint64}  # sums of integers, as the standard has them
-
-
-def host_array(x: Any) -> np.ndarray:
-    """Return any engine's array as a NumPy array, without a copy where the engine allows."""
-    return np.asarray(x)
-
-
-def host_array_of(obj: Any, dtype: Any) -> np.ndarray:
-    """Return nested lists or an array as a NumPy array; Python floats come as the default float."""
-    given = obj.dtype if dtype is None and getattr(obj, "dtype", None) is not None else dtype
-    host = np.asarray(obj)
-    if host.dtype.kind in _NO_NUMBERS:
-        raise TypeError(f"asarray: expected numbers in nested lists of equal length, got {obj!r}")
-    if given is None:
-        given = {"f": Defaults.float, "i": Defaults.int, "c": as_dtype(complex)}.get(
-            host.dtype.kind, host.dtype
-        )
-    return np.array(host, dtype=as_dtype(given).name, copy=True)

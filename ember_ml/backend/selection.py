@@ -1,7 +1,7 @@
 """Which backend is active, and why; backends by name, loaded when first needed. No engine is imported here.
 
-First match wins: `use_backend`, `set_backend` in this process, the environment, `~/.ember_ml/config`, the choice
-saved in `~/.ember_ml/.backend`, NumPy.
+First match wins: `use_backend`, `set_backend` in this process, the environment, `~/.ember_ml/config`, the
+choice saved in `~/.ember_ml/.backend`, NumPy.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def is_installed(name: str) -> bool:
 
 
 def auto_select_backend() -> tuple[str, str | None]:
-    """Choose the backend that promises most here, a GPU that answers first; set it and return (name, device)."""
+    """Choose the backend that promises most here, a GPU that answers first; set it, return (name, device)."""
     here = available_backends()
     candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx") if name in here]
     for name, backend in candidates:
@@ -263,7 +263,7 @@ def _default() -> Backend:
 
 
 def _look_up() -> tuple[str, str]:
-    """Return the first choice that works, and its source. One that does not warns, once, and falls back to NumPy."""
+    """Return the first choice that works, and its source; one that does not warns, once, and gives NumPy."""
     for name, device, source in _sources():
         try:
             backend = get_backend(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import array_api_compat.torch as standard
 import torch
@@ -13,10 +13,14 @@ from ember_ml.core.rules import as_axis, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
-    add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign square sqrt
-    exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal not_equal less
-    less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor
-    bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
+    add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign square
+    sqrt exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal not_equal less
+    less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
+    bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
+"""
+_LIFTED = """
+    maximum minimum logaddexp logical_and logical_or logical_xor equal not_equal less less_equal greater
+    greater_equal bitwise_left_shift bitwise_right_shift
 """
 
 
@@ -28,10 +32,8 @@ class TorchBackend(Backend):
     xp = standard
     raw = torch
     plain = frozenset(_PLAIN.split())
-    renames = {"equal": "eq", "power": "pow"}
-    lifts = frozenset("maximum minimum logaddexp logical_and logical_or logical_xor".split()) | frozenset(
-        "equal not_equal less less_equal greater greater_equal bitwise_left_shift bitwise_right_shift".split()
-    )
+    renames: ClassVar[dict[str, str]] = {"equal": "eq", "power": "pow"}
+    lifts = frozenset(_LIFTED.split())
 
     def devices(self):
         names = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()

@@ -11,7 +11,7 @@ from ember_ml.backend.torch_backend import TorchBackend
 
 
 class TorchOptimizedBackend(TorchBackend):
-    """PyTorch whose compiled functions go through torch.compile. Runs eagerly, and says so, without a C++ compiler."""
+    """PyTorch whose compiled functions go through torch.compile; eager, and it says so, where no C++ compiler is."""
 
     name = "torch_optimized"
     _warned = False

@@ -1,6 +1,6 @@
 """The command `ember-ml`: train on a CSV file, forecast with what was trained, see what runs here.
 
-An edge: it may import anything, nothing imports it. typer and rich are loaded when the command runs, not before.
+An edge: it may import anything, nothing imports it. typer and rich are loaded when the command runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main() -> None:
         status = 0
     try:
         sys.stdout.flush()
-    except OSError:  # a full disk or a closed pipe behind stdout: said already, and not to be said again at exit
+    except (
+        OSError
+    ):  # a full disk or a closed pipe behind stdout: said already, and not to be said again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or 1
     sys.exit(status)

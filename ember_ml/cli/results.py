@@ -35,7 +35,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Every engine's fit, and every forecast of the test part with its errors. "model" is the first engine's."""
+    """Every engine's fit, and each forecast of the test part with its errors; "model" is the first engine's."""
 
     problem: ForecastProblem
     fits: Sequence[Fit]
@@ -178,11 +178,12 @@ def model_facts(settings: Settings, problem: ForecastProblem, fit: Fit) -> dict[
     """Return what there is to know about the model and its training, for people."""
     history = fit.history
     stopped = f" of {settings.epochs}, stopped early" if history.stopped_early else ""
+    steps = f"{len(history.losses):,} steps of {settings.batch_size} windows"
     return {
         "Network": fit.module.words,
         "Parameters": f"{fit.module.num_parameters():,}",
-        "Window": f"{settings.window} observations of {', '.join(problem.plan.features)}, and the times between",
-        "Training": f"{len(history.epochs)} epochs{stopped}, {len(history.losses):,} steps of {settings.batch_size}",
+        "Window": f"{settings.window} observations of {', '.join(problem.plan.features)}",
+        "Training": f"{len(history.epochs)} epochs{stopped}, {steps}",
         "Optimizer": f"Adam, learning rate {settings.learning_rate:g}, falling to 0 along a cosine",
         "Loss": "mean squared error",
         "Time": f"{history.seconds:.1f} s on {fit.engine}",
@@ -194,7 +195,11 @@ def setting_facts(settings: Settings, table: Table, results: Results) -> dict[st
     names = ("target", "time", "horizon", "season", "window", "units", "seed", "backend")
     found = versions([fit.engine for fit in results.fits])
     return {
-        **{name.capitalize(): shown(value) for name in names if (value := getattr(settings, name)) is not None},
+        **{
+            name.capitalize(): shown(value)
+            for name in names
+            if (value := getattr(settings, name)) is not None
+        },
         "Data, SHA-256": table.sha256,
         "Versions": ", ".join(f"{name} {number}" for name, number in found.items()),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ember_ml.cli.errors import CommandError
+from ember_ml.cli.settings import Settings
 
 FORMAT = "ember_ml run 1"
 CONFIG, METRICS, MODEL = "config.json", "metrics.json", "model.safetensors"
@@ -20,7 +21,7 @@ PREDICTIONS, REPORT = "predictions.csv", "report.html"
 class RunFolder:
     """A folder that `ember-ml train` writes.
 
-    While a run trains, it only touches `checkpoint/`; results of a run before it stay until new ones replace them.
+    While a run trains, it only touches `checkpoint/`; an earlier run's results stay until new ones replace them.
     """
 
     path: Path
@@ -57,9 +58,11 @@ class RunFolder:
         if known and not overwrite and not resume:
             if self.is_under_way:
                 raise CommandError(
-                    f"{self.path} holds a run that was not finished: --resume goes on with it, --overwrite begins anew"
+                    f"{self.path} holds an unfinished run: --resume goes on with it, --overwrite begins anew"
                 )
-            raise CommandError(f"{self.path} holds a run: --overwrite replaces it, --out names another folder")
+            raise CommandError(
+                f"{self.path} holds a run: --overwrite replaces it, --out names another folder"
+            )
         if overwrite:
             shutil.rmtree(self.checkpoint, ignore_errors=True)
 
@@ -78,19 +81,24 @@ class RunFolder:
         """Return what `begin` noted."""
         return read_json(self.checkpoint / "run.json")
 
+    def settings(self) -> Settings | None:
+        """Return the settings of the run here, finished or not; None where there is none."""
+        if self.is_under_way:
+            return Settings.from_dict(self.begun()["settings"])
+        return Settings.from_dict(read_json(self.path / CONFIG)["settings"]) if self.is_finished else None
+
     def config(self) -> dict[str, Any]:
         """Return the configuration of a finished run. Raises CommandError where there is none."""
         if not (self.is_finished and (self.path / MODEL).is_file()):
-            unfinished = "; the one there was not finished: ember-ml train --resume goes on with it"
-            raise CommandError(
-                f"there is no run in {self.path}: wanted a folder that `ember-ml train` wrote, with {CONFIG} and {MODEL}"
-                + (unfinished if self.is_under_way else "")
-            )
+            wanted = f"wanted a folder with {CONFIG} and {MODEL}, which `ember-ml train` writes"
+            if self.is_under_way:
+                wanted = f"the one begun there is unfinished: ember-ml train --resume --out {self.path}"
+            raise CommandError(f"there is no run in {self.path}: {wanted}")
         return read_json(self.path / CONFIG)
 
     @contextmanager
     def finishing(self) -> Iterator[Path]:
-        """Yield a folder for the results. They are moved into place when the context ends well, else dropped."""
+        """Yield a folder for the results; they are moved into place when the context ends well, else dropped."""
         part = self.path / f".results.{os.getpid()}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -104,7 +112,7 @@ class RunFolder:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file by a temporary name, so that it is there whole or not at all; a device or pipe directly."""
+    """Write a text file by a temporary name, so that it is there whole or not at all; a pipe directly."""
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return

@@ -11,19 +11,13 @@ from rich.text import Text
 
 from ember_ml.cli.run_folder import REPORT, RunFolder
 from ember_ml.cli.table import moment_text, steps_in_words
+from ember_ml.visualization.report import NAMES
 
 if TYPE_CHECKING:
     from ember_ml.cli.results import Results
     from ember_ml.cli.train import Task
     from ember_ml.training import History
 
-LABELS = {
-    "model": "this model",
-    "last_value": "last value",
-    "seasonal_naive": "one season ago",
-    "seasonal_drift": "one season ago + drift",
-    "ridge": "ridge regression, same inputs",
-}
 AGREEMENT = 1e-4  # what we promise of the engines' losses
 
 
@@ -40,20 +34,27 @@ class TrainingScreen:
         series, plan = problem.series, problem.plan
         moments = moment_text(series.moments)
         missing = f", {series.missing:,} without a value" if series.missing else ""
-        self._pair("data", f"{self.task.table.path.name}: {len(series):,} rows, {moments[0]} to {moments[-1]}{missing}")
+        self._pair(
+            "data",
+            f"{self.task.table.path.name}: {len(series):,} rows, {moments[0]} to {moments[-1]}{missing}",
+        )
         first = moment_text(problem.test.target_times)[0]
         ahead = steps_in_words(plan.horizon, plan.clock)
-        self._pair("task", f"{plan.target}, {ahead} ahead: train {len(problem.train):,}, test {len(problem.test):,} from {first}")
+        parts = f"train {len(problem.train):,}, test {len(problem.test):,} from {first}"
+        self._pair("task", f"{plan.target}, {ahead} ahead: {parts}")
         count = self.task.module.num_parameters()
-        self._pair("model", f"{self.task.module.words}: {count:,} parameters, {settings.epochs} epochs, seed {settings.seed}")
-
-    def starting(self, engine: str) -> None:
-        """Say nothing yet: the trainer shows its bar."""
+        self._pair(
+            "model",
+            f"{self.task.module.words}: {count:,} parameters, {settings.epochs} epochs, seed {settings.seed}",
+        )
 
     def trained(self, engine: str, history: History) -> None:
         """Say how it went on one engine."""
         steps, rate = len(history.losses), history.steps_per_second
-        self._pair(engine, f"{steps:,} steps in {history.seconds:.1f} s, {rate:.0f} a second, loss {history.epochs[-1]['train']:.3g}")
+        loss = history.epochs[-1]["train"]
+        self._pair(
+            engine, f"{steps:,} steps in {history.seconds:.1f} s, {rate:.0f} a second, loss {loss:.3g}"
+        )
 
     def closing(self, results: Results, folder: RunFolder) -> None:
         """Say what came of it."""
@@ -68,20 +69,22 @@ class TrainingScreen:
 
     def finished_before(self, folder: RunFolder) -> None:
         """Say that there is nothing left to do."""
-        self.console.print(f"The run in {folder.path} is finished; there is nothing to go on with.", soft_wrap=True)
+        self.console.print(
+            f"The run in {folder.path} is finished; there is nothing to go on with.", soft_wrap=True
+        )
 
     def _scores(self, scores: dict[str, dict[str, float]]) -> None:
         unit = f", {self.task.settings.unit}" if self.task.settings.unit else ""
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-        grid.add_column("test part")
+        grid.add_column("test part", no_wrap=True)
         grid.add_column(f"RMSE{unit}", justify="right")
         grid.add_column(f"MAE{unit}", justify="right")
         grid.add_column("")
         most = max(each["rmse"] for each in scores.values()) or 1.0
         for name, each in sorted(scores.items(), key=lambda item: item[1]["rmse"]):
             style = "bold orange3" if name == "model" else ""
-            bar = Text("━" * max(1, round(24 * each["rmse"] / most)), style=style or "dim")
-            grid.add_row(Text(LABELS[name], style=style), f"{each['rmse']:.4g}", f"{each['mae']:.4g}", bar)
+            bar = Text("━" * max(1, round(20 * each["rmse"] / most)), style=style or "dim")
+            grid.add_row(Text(NAMES[name], style=style), f"{each['rmse']:.4g}", f"{each['mae']:.4g}", bar)
         self.console.print(grid)
 
     def _pair(self, key: str, text: str | Text) -> None:

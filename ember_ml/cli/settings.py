@@ -39,11 +39,12 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
         """The inverse of `to_dict`."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **tuples})
 
-    def differences(self, other: Settings, names: set[str]) -> list[str]:
-        """Return those of `names` in which two settings differ, each in words."""
-        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name in names]
+    def differences(self, other: Settings) -> list[str]:
+        """Return the settings in which the two differ, each in words."""
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         return [f"--{name.replace('_', '-')} {shown(a)}, not {shown(b)}" for name, a, b in pairs if a != b]
 
 
@@ -62,7 +63,10 @@ class Example:
     @property
     def path(self) -> Path:
         """Where it is: in the installed package, or in a clone."""
-        places = [Path(str(files("ember_ml.data"))) / "examples", Path(ember_ml.__file__).parents[1] / "examples" / "data"]
+        places = [
+            Path(str(files("ember_ml.data"))) / "examples",
+            Path(ember_ml.__file__).parents[1] / "examples" / "data",
+        ]
         for place in places:
             if (place / self.file).is_file():
                 return place / self.file

@@ -73,7 +73,7 @@ def number_text(numbers: np.ndarray) -> list[str]:
 
 
 def forecast_csv(examples: Examples, forecasts: Mapping[str, np.ndarray]) -> str:
-    """Return a CSV table: origin (when it was made), time (for when), truth where known, and the forecasts."""
+    """Return a CSV table: origin (when made), time (for when), truth where known, and the forecasts."""
     columns = {
         "origin": moment_text(examples.origin_times),
         "time": moment_text(examples.target_times),
@@ -97,6 +97,6 @@ def need_data(command: str, *extras: str) -> None:
 
 
 def same_times(given: str | None, wanted: str | None) -> None:
-    """Raise CommandError where a table has its times in another column than the one a model was trained on."""
+    """Raise CommandError where a table has its times elsewhere than the one a model was trained on."""
     if given != wanted:
         raise CommandError(f"the table has its times in {given!r}; the model was trained with {wanted!r}")

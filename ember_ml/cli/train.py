@@ -62,7 +62,7 @@ def train(settings: Settings, folder: RunFolder, *, overwrite: bool, resume: boo
 
 
 def check_engines(names: tuple[str, ...]) -> list[str]:
-    """Return the names of the backends, each once. Raises CommandError or ImportError for one that cannot be used."""
+    """Return the names of the backends, each once. Raises CommandError or ImportError where one is no use."""
     found = []
     for name in names:
         try:
@@ -70,7 +70,9 @@ def check_engines(names: tuple[str, ...]) -> list[str]:
         except ValueError as error:
             raise CommandError(str(error)) from error
         if not backend.works():
-            raise CommandError(f"backend {name!r} is installed but does not compute here; see `ember-ml backends`")
+            raise CommandError(
+                f"backend {name!r} is installed but does not compute here; see `ember-ml backends`"
+            )
         found.append(backend.name)
     return list(dict.fromkeys(found))
 
@@ -99,8 +101,8 @@ def fit(task: Task, engine: str, folder: RunFolder, *, resume: bool, screen: Tra
     settings, problem = task.settings, task.problem
     steps = settings.epochs * -(-len(problem.train) // settings.batch_size)
     optimizer = Adam(learning_rate=cosine_decay(settings.learning_rate, steps))
-    trainer = Trainer(copy.deepcopy(task.module), optimizer, backend=engine, seed=settings.seed)
-    screen.starting(engine)
+    module = copy.deepcopy(task.module)
+    trainer = Trainer(module, optimizer, backend=engine, seed=settings.seed)
     try:
         history = trainer.fit(
             (inputs(problem.train), problem.train.y),
@@ -122,7 +124,7 @@ def fit(task: Task, engine: str, folder: RunFolder, *, resume: bool, screen: Tra
         )
     screen.trained(engine, history)
     forecast = problem.plan.to_values(trainer.predict(inputs(problem.test)), problem.test)
-    return Fit(engine, trainer.module, history, forecast)
+    return Fit(engine, module, history, forecast)
 
 
 def inputs(examples: Any) -> tuple[np.ndarray, np.ndarray]:

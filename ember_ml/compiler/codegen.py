@@ -66,7 +66,7 @@ class _Printer:
         return f"    {outs} = {self.callee(step)}({', '.join(given)})  # {made}"
 
     def setting(self, name: str, value: Any, anchor: str | None, step: Step) -> str:
-        """Return a keyword's value as text; what is created joins the engine and device of the first input."""
+        """Return a keyword's value as text; what is created joins the first input's engine and device."""
         if name == "like" and step.op.creates:
             return anchor or "None"
         return self.written(value)
@@ -134,7 +134,7 @@ class _Printer:
 
 
 def _subscript(index: Any) -> str:
-    """Return an index as one writes it between brackets; "" for one with a negative step, which an engine may lack."""
+    """Return an index as written between brackets; "" for a negative step, which an engine may lack."""
     words = []
     for part in index if type(index) is tuple else (index,):
         if type(part) is slice:

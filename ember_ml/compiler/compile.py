@@ -1,4 +1,4 @@
-"""Compilation: a function traced over specs becomes a graph, straight-line Python, and the engine's own program."""
+"""Compilation: a function traced over specs becomes a graph, plain Python, and the engine's own program."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _STATIC = (bool, str, bytes)
 
 def compile(
     f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False
-) -> Compiled:  # noqa: A001
+) -> Compiled:
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
-    A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`. Within a
-    gradient or another compiled function it is as if `f` had been called. Each new
-    combination of shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are
-    arguments like arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and
-    pickles with its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
+    A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`.
+    Within a gradient or another compiled function it is as if `f` had been called. Each new combination of
+    shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are arguments like
+    arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and pickles with
+    its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
 
     >>> import numpy as np
     >>> from ember_ml import ops

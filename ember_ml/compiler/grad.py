@@ -16,8 +16,8 @@ from ember_ml.core.reverse import linearize
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """Return `f(*primals)` and the function from its cotangents to those of the primals.
 
-    Primals and results are trees of arrays; cotangents have the structure of the result, None standing for zero.
-    With `has_aux`, f returns a pair whose second part comes back untouched, as a third result. As jax.vjp.
+    Primals and results are trees of arrays; cotangents have the structure of the result, None standing for
+    zero. With `has_aux`, f returns a pair whose second part comes back untouched, as a third result. As jax.vjp.
     """
     leaves, structure = tree.flatten(primals)
     leaves = [_as_float_array(x, "vjp") for x in leaves]
@@ -45,8 +45,8 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
     """Return the function that gives the value of scalar `f` and its gradient in the arguments `argnums`.
 
-    Arguments are trees of arrays; the gradient has their structure. With `has_aux`, f returns (value, aux) and so
-    does the result: ((value, aux), gradient). As jax.value_and_grad.
+    Arguments are trees of arrays; the gradient has their structure. With `has_aux`, f returns (value, aux) and
+    so does the result: ((value, aux), gradient). As jax.value_and_grad.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -81,7 +81,7 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
 
 
 def grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
-    """Return the function that gives the gradient of scalar `f`; with `has_aux`, (gradient, aux). As jax.grad.
+    """Return the function that gives the gradient of scalar `f`; with `has_aux`, (gradient, aux); as jax.grad.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -97,11 +97,11 @@ def grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False)
     return update_wrapper(run, f) if getattr(f, "__name__", None) else run
 
 
-class custom_vjp:  # noqa: N801 - a decorator, spelled as in JAX
+class custom_vjp:
     """A function with a gradient of your own: `@custom_vjp`, then `f.defvjp(forward, backward)`.
 
-    `forward(*args)` returns (result, residuals); `backward(residuals, cotangent)` returns a tuple with the cotangent
-    of each argument, None for zero. Arguments and results are trees of arrays. As jax.custom_vjp.
+    `forward(*args)` returns (result, residuals); `backward(residuals, cotangent)` returns a tuple with the
+    cotangent of each argument, None for zero. Arguments and results are trees of arrays. As jax.custom_vjp.
     """
 
     def __init__(self, f: Callable):
@@ -190,7 +190,7 @@ def _spread(given: Any, structure: tuple) -> list:
         return [given]
     if structure == tree.NONE:
         return []
-    kind, keys, children = structure
+    _, keys, children = structure
     if given is None:
         parts = [None] * len(children)
     elif keys is not None:

@@ -32,7 +32,7 @@ def merge_repeated(graph: Graph) -> Graph:
     steps = []
     for step in graph.steps:
         args = _swap(step.args, renamed)
-        if step.op.name == "astype" and type(args[0]) is Var and args[0].spec.dtype == step.outs[0].spec.dtype:
+        if step.op.name == "astype" and type(x := args[0]) is Var and x.spec.dtype == step.outs[0].spec.dtype:
             renamed[step.outs[0]] = args[0]
             continue
         attrs = step.attrs

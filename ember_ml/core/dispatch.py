@@ -2,7 +2,8 @@
 
 An interpreter gives ops meaning. A `Backend` computes (level 0), EmberTensor wraps one (1), `Specs` infers
 shapes and dtypes (2), a trace records (3). The highest level among the arguments wins; two different
-backends refuse to mix. What has no array argument goes to the innermost open trace, else to the active backend.
+backends refuse to mix. What has no array argument goes to the innermost open trace, else to the active
+backend.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ class Interpreter:
     """Gives ops meaning for the types that it owns."""
 
     level: int = 0
-    scalar_types: tuple[
-        type, ...
-    ] = ()  # its own scalars, which count as Python numbers beside another engine's array
+    scalar_types: tuple[type, ...] = ()  # its own; beside another engine's array they count as Python numbers
 
     def bind(self, op: Op, types: tuple[type, ...]) -> Callable:
         """Return what computes `op` on arguments of these types."""
@@ -36,9 +35,7 @@ class Interpreter:
 
 OWNERS: dict[type, Interpreter | None] = dict.fromkeys(SCALARS)
 FINDERS: list[Callable[[type], Interpreter | None]] = []  # asked in order about a type met for the first time
-AMBIENT: ContextVar[Interpreter | None] = ContextVar(
-    "ember_ml_trace", default=None
-)  # the innermost open trace
+AMBIENT: ContextVar[Any] = ContextVar("ember_ml_trace", default=None)  # the innermost open trace, or None
 
 
 def register_type(type_: type, interpreter: Interpreter) -> None:
@@ -63,7 +60,7 @@ def owner_of(type_: type) -> Interpreter | None:
 
 
 def active() -> Interpreter:
-    """Return who interprets an op without array arguments: the innermost open trace, else the active backend."""
+    """Return who interprets an op without arrays: the innermost open trace, else the active backend."""
     return AMBIENT.get() or _active_backend()
 
 
@@ -107,7 +104,7 @@ def interpreter_of(name: str, types: tuple[type, ...]) -> Interpreter | None:
 
 
 def as_number(x: Any) -> Any:
-    """Return another engine's scalar as the Python number that it counts as beside arrays of the active one."""
+    """Return another engine's scalar as the Python number it counts as beside arrays of the active one."""
     try:
         owner = owner_of(type(x))
     except LookupError:

@@ -101,10 +101,10 @@ def _fill(args: tuple, env: list) -> tuple:
 
 
 def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) -> tuple[Graph, list, bool]:
-    """Record `f(*inputs)` over `specs`; return its graph, what it captured from outside, and whether it is random.
+    """Record `f(*inputs)` over `specs`; return its graph, what it captured from outside, whether it is random.
 
-    A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of an
-    outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.
+    A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of
+    an outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.
     """
     with new_trace(typed=True, expands=expands) as trace:
         inputs = [trace.input(s) for s in specs]

@@ -1,9 +1,9 @@
 """An op: one name, one contract, one gradient rule.
 
-Everything this library computes is an op applied to arguments. An `Op` knows no engine: an interpreter gives it
-meaning (`ember_ml.core.dispatch`). `@primitive` defines what each engine supplies, `@composite` what other ops
-make up. Both return a real function with the signature it was written with, which finds the interpreter by the
-exact types of the array arguments: two dict look-ups.
+Everything this library computes is an op applied to arguments. An `Op` knows no engine: an interpreter gives
+it meaning (`ember_ml.core.dispatch`). `@primitive` defines what each engine supplies, `@composite` what other
+ops make up. Both return a real function with the signature it was written with, which finds the interpreter by
+the exact types of the array arguments: two dict look-ups.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from ember_ml.core import dispatch, rules
 from ember_ml.core.dtypes import KINDS
+from ember_ml.core.spec import Spec, specs_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +29,7 @@ FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError, Arith
 
 
 class Op:
-    """A named operation and its rules. Call it by its function, `op.function` (public as `ember_ml.ops.<name>`)."""
+    """A named operation and its rules; its function, `op.function`, is public as `ember_ml.ops.<name>`."""
 
     name: str
     function: Callable  # the public function
@@ -94,7 +95,7 @@ class Op:
 
     @property
     def creates(self) -> bool:
-        """Whether it makes arrays without being given one: its array parameters are keywords, as `like` and `key`."""
+        """Whether it makes arrays without being given one: its arrays are keywords, as `like` and `key`."""
         return self._creates
 
     @property
@@ -104,7 +105,7 @@ class Op:
 
     def resolve(self, *arrays: Any) -> Callable:
         """Return what computes this op for arrays of these types, and remember it."""
-        types = tuple(map(type, arrays[0] if self.sequence else arrays))
+        types: tuple[type, ...] = tuple(map(type, arrays[0] if self.sequence else arrays))
         interpreter = dispatch.interpreter_of(self.name, types)
         if interpreter is None:
             return dispatch.active().bind(self, types)
@@ -128,25 +129,47 @@ class Op:
         for dtype in rules.operands(specs):
             kind = _SCALAR_KINDS.get(dtype) if isinstance(dtype, type) else dtype.kind
             if kind is not None and kind not in self.kinds:
-                raise TypeError(f"expected {_words(self.kinds)} arrays, got {kind if isinstance(dtype, type) else dtype}")
+                given = kind if isinstance(dtype, type) else dtype
+                raise TypeError(f"expected {_words(self.kinds)} arrays, got {given}")
+
+    def infer(self, args: tuple, attrs: dict) -> Any:
+        """Return the `Spec`s of the result: of a primitive by its rules, of a composite by running its body.
+
+        Raises the ValueError, TypeError or IndexError that a rule finds, with the name of the op in front.
+        """
+        given = specs_of(args)
+        try:
+            if self.spec is not None:
+                return self.spec(*given, **attrs)
+            if self.body is not None:
+                return self.body(*given, **attrs)
+            self.check_kinds(given)
+            shape = self.shape(*given, **attrs)
+            _, dtype = self.dtype(given, attrs)
+        except (ValueError, TypeError, IndexError) as fault:
+            if getattr(fault, "op", None) is None:
+                fault.args = (f"{self.name}: {fault}",)
+                fault.op = self.name  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+        if isinstance(shape, list):
+            return tuple(Spec(each, dtype) for each in shape)
+        return Spec(shape, dtype)
 
     def explain(self, error: BaseException, args: tuple, attrs: dict) -> None:
         """Raise what this op's own rules find wrong with the arguments; return when they find nothing."""
         if getattr(error, "op", None) is not None:
             return
-        from ember_ml.core.spec import infer
-
         try:
-            infer(self, args, attrs)
+            self.infer(args, attrs)
         except (ValueError, TypeError, IndexError) as fault:
             raise fault from error
 
 
-def primitive(**rules_: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 
-    Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`, `sequence`;
-    the attributes of `Op` say what each is.
+    Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`,
+    `sequence`; the attributes of `Op` say what each is.
     """
     return lambda define: _enter(Op(define, **rules_))
 

@@ -48,7 +48,7 @@ def key_of(box: Any) -> tuple[int, int]:
 def backpropagate(
     roots: Sequence[tuple[Any, Any]], mine: Callable[[Any], bool]
 ) -> dict[tuple[int, int], Any]:
-    """Return the cotangents of all leaves that `roots`, pairs of value and cotangent, depend on; see `key_of`.
+    """Return the cotangents of all leaves that `roots`, pairs (value, cotangent), depend on; see `key_of`.
 
     `mine` says which arguments of a node are on this tape; all others are constants.
     """

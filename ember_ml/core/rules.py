@@ -192,7 +192,7 @@ def index_shape(x: Any, index: Any, **_: Any) -> Shape:
     return tuple(out)
 
 
-def expand_index(index: Any, ndim: int) -> tuple:
+def expand_index(index: Any, ndim: int) -> tuple[Any, ...]:
     """Return a basic index as one entry an axis (an integer or a slice), plus None for each new axis."""
     parts = index if isinstance(index, tuple) else (index,)
     used = sum(p is not None and p is not Ellipsis for p in parts)
@@ -257,7 +257,7 @@ def magnitude(args: tuple, attrs: dict) -> tuple[Any, DType]:
 
 
 def accumulated(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """Sums of small integers and of booleans are int64 (uint64 for unsigned ones); others keep their dtype."""
+    """Sums of integers and of booleans are int64 (uint64 for unsigned ones); others keep their dtype."""
     own = kept(args, attrs)[1]
     return None, {"bool": int64, "int": int64, "uint": as_dtype("uint64")}.get(own.kind, own)
 

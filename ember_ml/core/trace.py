@@ -19,7 +19,7 @@ from ember_ml.core.dtypes import DType, int32, uint32
 from ember_ml.core.op import TABLE, Op
 from ember_ml.core.operators import Operators
 from ember_ml.core.rules import shape_of
-from ember_ml.core.spec import Spec, infer, spec_of
+from ember_ml.core.spec import Spec, spec_of
 
 _DEPTH: ContextVar[int] = ContextVar("ember_ml_trace_depth", default=0)
 
@@ -72,12 +72,12 @@ class Traced(Operators):
         return len(self.shape)
 
     @property
-    def T(self) -> Any:  # noqa: N802 - the standard's name
+    def T(self) -> Any:
         """The transpose of a matrix."""
         return TABLE["transpose"](self)
 
     @property
-    def mT(self) -> Any:  # noqa: N802 - the standard's name
+    def mT(self) -> Any:
         """The last two axes exchanged."""
         return TABLE["matrix_transpose"](self)
 
@@ -138,7 +138,7 @@ class Trace(Interpreter):
         return Traced(self, value)
 
     def make_key(self) -> Any:
-        """Return a random key that is computed from this trace's own key and step, which become its last inputs."""
+        """Return a random key computed from this trace's own key and step, which become its last inputs."""
         if not self.key_inputs:
             self.key_inputs = [self.input(Spec((2,), uint32)), self.input(Spec((), int32))]
         key, step = self.key_inputs
@@ -175,7 +175,7 @@ class Trace(Interpreter):
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
         args = tree.map(dispatch.as_number, args)
-        value = infer(op, tuple(self.lower(a) for a in args), attrs)  # before any cast, which could hide a wrong kind
+        value = op.infer(tuple(self.lower(a) for a in args), attrs)  # a cast first could hide a wrong kind
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
         node = Node(op, lay_flat(args), args, attrs, value)

@@ -41,7 +41,7 @@ def unflatten(structure: tuple, leaves: Iterable) -> Any:
     return tree
 
 
-def map(function: Callable, tree: Any, *rest: Any) -> Any:  # noqa: A001 - the name every tree library uses
+def map(function: Callable, tree: Any, *rest: Any) -> Any:
     """Apply `function` to the leaves of trees of one structure."""
     first, shape = flatten(tree)
     others = [flatten(other) for other in rest]

@@ -16,11 +16,12 @@ from ember_ml.tensor.conversion import bare, native
 def functional_call(
     module: Module, params: dict[str, Any], *args: Any, buffers: dict[str, Any] | None = None, key: Any = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return `(module(*args), buffers)` with other values for its parameters and buffers; the module stays as it is.
+    """Return `(module(*args), buffers)` with other values for parameters and buffers; the module stays as it is.
 
-    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values, as constants. With
-    `key`, random ops inside draw from it. The buffers returned are those that the call left behind, such as running
-    statistics, as native arrays; the output is native too, unless tensors were given. What is not built is built.
+    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values, as constants.
+    With `key`, random ops inside draw from it. The buffers returned are those that the call left behind, such as
+    running statistics, as native arrays; the output is native too, unless tensors were given. What is not built
+    yet is built.
 
     Raises KeyError for a name that the module does not have.
     """
@@ -28,7 +29,8 @@ def functional_call(
     own = dict((*module.named_parameters(), *module.named_buffers()))
     given = {**params, **(buffers or {})}
     if unknown := sorted(given.keys() - own.keys()):
-        raise KeyError(f"functional_call: no parameter or buffer {', '.join(unknown)}; there are {', '.join(own)}")
+        known = ", ".join(own)
+        raise KeyError(f"functional_call: no parameter or buffer {', '.join(unknown)}; there are {known}")
     stand_in = replaced(module, {id(x): _with_value(x, given.get(name, x.data)) for name, x in own.items()})
     with drawing_from(key):
         output = stand_in.forward(*tree.map(as_tensor, args))
@@ -37,7 +39,7 @@ def functional_call(
 
 
 def _with_value(tensor: EmberTensor, value: Any) -> EmberTensor:
-    """Return what stands in for a module's tensor: a tensor given for a parameter itself, all else as a constant."""
+    """Return what stands in for a module's tensor: a tensor given for a parameter, or else a constant."""
     if isinstance(value, EmberTensor) and isinstance(tensor, Parameter):
         return value
     other = copy.copy(tensor)

@@ -1,4 +1,4 @@
-"""First values of weights. Each takes a shape and returns an array of the active backend, from the seeded stream."""
+"""First values of weights: from a shape to an array of the active backend, drawn from the seeded stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ones(shape: tuple[int, ...]) -> Any:
 
 
 def glorot_uniform(shape: tuple[int, ...], fan: tuple[int, int] | None = None) -> Any:
-    """Uniform within sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 16); shape (fan_in, fan_out)."""
+    """Uniform within sqrt(6 / (fan_in + fan_out)), shape (fan_in, fan_out) (Glorot and Bengio 2010, eq. 16)."""
     limit = math.sqrt(6.0 / sum(fan or (shape[0], shape[-1])))
     return ops.uniform(shape, -limit, limit)
 

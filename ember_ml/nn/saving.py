@@ -1,19 +1,21 @@
-"""Modules in files: weights as safetensors, and in the same file how to build the module, as JSON. Never pickle."""
+"""Modules in files: weights as safetensors, and beside them, as JSON, how to build the module. Never pickle."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import os
-import tempfile
+import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ember_ml import ops
 from ember_ml.nn.modules.activations import ACTIVATIONS
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.wiring import NeuronMap, wiring_from_config
@@ -31,47 +33,59 @@ def save(module: Module, path: str | os.PathLike) -> None:
     metadata = {"format": FORMAT, "module": json.dumps(describe(module))}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         save_file(tensors, temporary, metadata=metadata)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike) -> Module:
-    """Return the module that `save` wrote to `path`, on the active backend.
+    """Return the module that `save` wrote to `path`, on the active backend, in the dtypes of the file.
 
-    Raises FileNotFoundError, or ValueError for a file that `save` did not write.
+    Nothing is run that is not there already: a class of your own must have been imported. Raises
+    FileNotFoundError, or ValueError for a file that `save` did not write and for a class that is not known.
     """
     tensors, metadata = read(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(f"load: {path} holds no ember_ml module; it was written by something else")
     module = build(json.loads(metadata["module"]))
+    for name, x in (*module.named_parameters(), *module.named_buffers()):
+        if name in tensors:
+            x.data = ops.astype(x.data, dtype=tensors[name].dtype)
     module.load_state_dict(tensors)
     return module
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays and the metadata of a safetensors file."""
-    if not Path(path).exists():
+    """Return the arrays and the metadata of a safetensors file. Raises ValueError for a file of another kind."""
+    if not Path(path).is_file():
         raise FileNotFoundError(f"load: there is no file {path}")
-    with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"load: {path} is no safetensors file: {error}") from error
 
 
 def describe(value: Any) -> Any:
     """Return a module, map, function or plain value as JSON-able data."""
     if isinstance(value, Module):
         kind = type(value)
-        return {"module": f"{kind.__module__}:{kind.__qualname__}", "config": describe(value.get_config())}
+        name, config = f"{kind.__module__}:{kind.__qualname__}", describe(value.get_config())
+        return {"module": name, "config": config, "input_shape": value.input_shape}
     if isinstance(value, NeuronMap):
         return {"wiring": value.get_config()}
     if isinstance(value, dict):
-        return {"dict": {str(k): describe(v) for k, v in value.items()}}
+        return {"dict": [[describe(k), describe(v)] for k, v in value.items()]}
     if isinstance(value, list | tuple):
-        return [describe(v) for v in value]
+        parts = [describe(v) for v in value]
+        return parts if isinstance(value, list) else {"tuple": parts}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Callable):
         for name, function in ACTIVATIONS.items():
             if function is value:
@@ -91,13 +105,29 @@ def build(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     if "dict" in data:
-        return {k: build(v) for k, v in data["dict"].items()}
+        return {build(k): build(v) for k, v in data["dict"]}
+    if "tuple" in data:
+        return tuple(build(data["tuple"]))
+    if "array" in data:
+        return np.array(data["array"], data["dtype"])
     if "wiring" in data:
         return wiring_from_config(data["wiring"])
-    module, _, name = data["module"].partition(":")
-    cls: Any = importlib.import_module(module)
-    for part in name.split("."):
-        cls = getattr(cls, part)
-    if not (isinstance(cls, type) and issubclass(cls, Module)):
-        raise ValueError(f"load: {data['module']} is no Module")
-    return cls.from_config(build(data["config"]))
+    module = _class_named(data["module"]).from_config(build(data["config"]))
+    if not module.built and data["input_shape"] is not None:
+        module.build(tuple(data["input_shape"]))
+        module.built, module.input_shape = True, tuple(data["input_shape"])
+    return module
+
+
+def _class_named(name: str) -> type[Module]:
+    """Return the class that a file names. Only our own are imported: a file must not run what it likes."""
+    where, _, path = name.partition(":")
+    is_ours = where.partition(".")[0] == "ember_ml"
+    found: Any = importlib.import_module(where) if is_ours else sys.modules.get(where)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, Module)):
+        raise ValueError(
+            f"load: the file holds a {name}, which is not known; import the module that defines it first"
+        )
+    return found

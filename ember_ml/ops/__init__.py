@@ -1,7 +1,7 @@
 """The table: every op, one section each, grouped by kind. No engine is named here.
 
-Arrays are positional, settings are keywords. The arguments choose the engine; only what has no array argument asks
-for the active backend.
+Arrays are positional, settings are keywords. The arguments choose the engine; only what has no array argument
+asks for the active backend.
 """
 
 from ember_ml.core.keys import get_seed as get_seed

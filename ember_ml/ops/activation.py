@@ -62,7 +62,7 @@ ROOT_HALF = 0.7071067811865476
 
 @composite(kinds=REAL)
 def gelu(x, /):
-    """x times the chance that a standard normal number is below x (Hendrycks and Gimpel 2016); exact, by erf."""
+    """x times the chance that a standard normal number is below x (Hendrycks and Gimpel 2016), by erf: exact."""
     return multiply(multiply(x, 0.5), add(erf(multiply(x, ROOT_HALF)), 1.0))
 
 

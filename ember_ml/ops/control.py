@@ -1,7 +1,7 @@
 """Loops and branches as ops, so that they can be compiled and differentiated.
 
-A body is recorded once, as a graph. What it uses from outside (weights above all) becomes an input of the op, and
-what does not change from step to step is computed once, before the loop.
+A body is recorded once, as a graph. What it uses from outside (weights above all) becomes an input of the op,
+and what does not change from step to step is computed once, before the loop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ember_ml.core.op import TABLE, Op, primitive
 from ember_ml.core.reverse import key_of, linearize
 from ember_ml.core.rules import kept, same
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import Node, Trace, Traced, constant, new_trace
+from ember_ml.core.trace import Trace, Traced, constant, new_trace
 
 
 @primitive(shape=same, dtype=kept, vjp=constant)
@@ -30,9 +30,9 @@ def scan(
 ) -> tuple[Any, Any]:
     """Run `carry, y = f(carry, x)` along the first axis of `xs`; return the last carry and all y, stacked.
 
-    `init`, `xs`, the carry and y are trees of arrays; the carry keeps its shapes and dtypes. Without `xs`, give
-    `length`; x is then None. `reverse` starts at the end; y stays in the order of `xs`. Signature and returns are
-    jax.lax.scan's. `f` is traced once; random ops in it draw anew in each step.
+    `init`, `xs`, the carry and y are trees of arrays; the carry keeps its shapes and dtypes. Without `xs`,
+    give `length`; x is then None. `reverse` starts at the end; y stays in the order of `xs`. Signature and
+    returns are jax.lax.scan's. `f` is traced once; random ops in it draw anew in each step.
 
     Raises ValueError when lengths differ or when the carry changes its structure, shape or dtype.
     """
@@ -74,7 +74,7 @@ def scan(
 
 
 def _whole(op: Op) -> bool:
-    """Record every composite whole: its gradient rule, or an engine's own version of it, may be wanted later."""
+    """Record every composite whole: its gradient rule, or an engine's own version, may be wanted later."""
     return False
 
 
@@ -175,10 +175,10 @@ def _linearize_scan(wanted, *arrays, body, consts, carry, length, reverse):
 class _ScanGradient:
     """The body of a scan and its gradient, recorded together and cut in two.
 
-    What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants alone is
-    computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its inputs. A constant's
-    cotangent is a sum over steps: where it is one of products or of sums, the factors are stacked and the sum is
-    taken at once, after the loop; otherwise it is added up in the carry.
+    What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants alone
+    is computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its inputs. A
+    constant's cotangent is a sum over steps: where it is one of products or of sums, the factors are stacked
+    and the sum is taken at once, after the loop; otherwise it is added up in the carry.
     """
 
     def __init__(self, body: Graph, wanted: list[bool], consts: int, carry: int):
@@ -284,7 +284,8 @@ class _Term(NamedTuple):
 
     def placed(self, keys: list) -> _Term:
         """Return the same with each factor's place among the stacks instead of it."""
-        return _Term(*(None if x is None else keys.index(key_of(x)) for x in self[:2]), self.axes)
+        rows, columns = (None if x is None else keys.index(key_of(x)) for x in self[:2])
+        return _Term(rows, columns, self.axes)
 
     def total(self, stacks: list) -> Any:
         """Return the sum over all steps."""
@@ -303,9 +304,10 @@ def _terms(x: Any) -> list[_Term] | None:
     if node is None or node.op.name not in ("add", "matmul", "sum"):
         return None
     if node.op.name == "add":
-        sides = [_terms(side) for side in node.args]
-        same = all(spec_of(side).shape == x.shape for side in node.args)
-        return [*sides[0], *sides[1]] if same and None not in sides else None
+        left, right = (_terms(side) for side in node.args)
+        if left is None or right is None or any(spec_of(side).shape != x.shape for side in node.args):
+            return None
+        return [*left, *right]
     source = node.args[0]
     if type(source) is not Traced:
         return None
@@ -341,7 +343,7 @@ def _merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
 def _boundary(
     trace: Trace, results: Sequence, given: Sequence, consts: Sequence, backward: set[int]
 ) -> tuple[list, list]:
-    """Return what `backward` nodes need besides `given`: values that depend on `consts` alone, and all others."""
+    """Return what `backward` nodes need besides `given`: values that depend on `consts` alone, and others."""
     late, steady = {key_of(x) for x in given}, {key_of(x) for x in consts}
     needed: dict[tuple[int, int], Traced] = {}
 
@@ -362,14 +364,14 @@ def _boundary(
 
 @primitive(spec=_scan_specs, linearize=_linearize_scan)
 def flat_scan(*arrays, body, consts, carry, length, reverse):
-    """The loop of `scan` on flat arrays: constants, first carry, xs. `body` maps one of each to carry and y."""
+    """The loop of `scan` on flat arrays: constants, first carry, xs; `body` maps these to carry and y."""
 
 
 def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> Any:
     """Return `true_fun(*operands)` where `pred`, a single truth, holds, else `false_fun(*operands)`.
 
-    Both must return the same structure, shapes and dtypes; only the one chosen is computed. Signature and returns
-    are jax.lax.cond's. Raises ValueError where the branches differ.
+    Both must return the same structure, shapes and dtypes; only the one chosen is computed. Signature and
+    returns are jax.lax.cond's. Raises ValueError where the branches differ.
     """
     if type(pred) is bool:
         return (true_fun if pred else false_fun)(*operands)

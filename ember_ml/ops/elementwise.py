@@ -46,7 +46,7 @@ def _power_vjp(g, out, x1, x2):
 
 @primitive(shape=broadcast, kinds=NUMERIC, domain=((0.2, 2.0), (-2.0, 2.0)), vjp=_power_vjp)
 def power(x1, x2, /):
-    """x1 to the power x2. In the gradient, a base that is not positive counts as constant for the exponent."""
+    """x1 to the power x2; in the gradient of the exponent, a base that is not positive counts as constant."""
 
 
 @primitive(shape=broadcast, kinds=REAL, dtype=promoted, domain=((-2.0, 2.0), (0.5, 2.0)), vjp=constant)
@@ -80,13 +80,13 @@ def _share(g, x1, x2, first_wins):
     return where(tie, half, where(first_wins, g, 0)), where(tie, half, where(first_wins, 0, g))
 
 
-@primitive(shape=broadcast, dtype=floating, kinds=REAL, vjp=lambda g, out, x1, x2: _softly(g, out, x1, x2))
-def logaddexp(x1, x2, /):
-    """log(e**x1 + e**x2), without overflow."""
-
-
 def _softly(g, out, x1, x2):
     return multiply(g, exp(subtract(x1, out))), multiply(g, exp(subtract(x2, out)))
+
+
+@primitive(shape=broadcast, dtype=floating, kinds=REAL, vjp=_softly)
+def logaddexp(x1, x2, /):
+    """log(e**x1 + e**x2), without overflow."""
 
 
 @primitive(kinds=NUMERIC, vjp=lambda g, out, x: (negative(g),))

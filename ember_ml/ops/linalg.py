@@ -99,7 +99,7 @@ def einsum(subscripts, /, *operands):
 
 @composite(kinds=NUMERIC)
 def tensordot(x1, x2, /, axes=2):
-    """The product summed over several axes: the last `axes` of x1 with the first of x2, or two lists of axes."""
+    """The product summed over axes: the last `axes` of x1 with the first of x2, or two lists of axes."""
     n1, n2 = len(shape_of(x1)), len(shape_of(x2))
     if isinstance(axes, int):
         over1, over2 = tuple(range(n1 - axes, n1)), tuple(range(axes))

@@ -1,7 +1,7 @@
 """Losses of predictions against the truth, averaged over `axis` (all axes when it is None).
 
-Probabilities are kept 1e-7 away from 0 and 1, so that a sure and wrong prediction costs about 16, not infinity;
-`from_logits=True` takes unscaled scores instead and is exact.
+Probabilities are kept 1e-7 away from 0 and 1, so that a sure and wrong prediction costs about 16, not
+infinity; `from_logits=True` takes unscaled scores instead and is exact.
 """
 
 from ember_ml.core.op import composite

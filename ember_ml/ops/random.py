@@ -1,9 +1,9 @@
 """Random numbers: the same everywhere, from counters instead of hidden state.
 
-Every number is a function of a key, two 32-bit words, and of its place: threefry2x32 (Salmon et al., SC11) in
-JAX's partitionable layout. Bits, unit uniforms, bernoulli and permutations agree bitwise on every engine; normals
-agree to the last bits of log and cos. Without a key an op takes the next one of the process's stream, which
-`set_seed` starts anew; inside a compiled function the key is an input, advanced at each call.
+Every number is a function of a key, two 32-bit words, and of its place: threefry2x32 (Salmon et al., SC11)
+in JAX's partitionable layout. Bits, unit uniforms, bernoulli and permutations agree bitwise on every engine;
+normals agree to the last bits of log and cos. Without a key an op takes the next one of the process's stream,
+which `set_seed` starts anew; inside a compiled function the key is an input, advanced at each call.
 """
 
 import math
@@ -112,7 +112,7 @@ def random_bits(key, /, shape):
 
 
 def _unit(words, dtype):
-    """Return uniform numbers in [0, 1) of as many bits as the dtype's fraction holds, bit for bit as JAX's."""
+    """Return uniform numbers in [0, 1), of as many bits as the dtype's fraction holds, bitwise as JAX's."""
     if dtype == "float64":
         high = multiply(astype(getitem(words, index=0), dtype=dtype), 2.0**20)
         low = astype(bitwise_right_shift(getitem(words, index=1), 12), dtype=dtype)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ember_ml import ops
 from ember_ml.core import as_dtype
 from ember_ml.core.rules import broadcast_shapes, shape_of
+from ember_ml.core.trace import Traced
 from ember_ml.tensor.conversion import bare, host, owner_of
 
 _BASIC = (int, slice, type(None), type(Ellipsis))
@@ -105,7 +106,7 @@ def _take_apart(x: Any, index: Any) -> Places:
             _fits(part, shape, basic)
             found = _truths(part, x)
         elif _is_array(part) or (advanced and isinstance(part, int)):
-            found = [part if _is_array(part) else _array(part, x)]
+            found = [part]
         else:
             basic.append(part)
             continue
@@ -127,11 +128,10 @@ def _part(part: Any, x: Any) -> Any:
         raise TypeError(f"index: expected integers, slices, None, ... or arrays of integers or truths, got {part!r}")
     if type(part) in _BASIC:
         return part
-    kind = as_dtype(part.dtype).kind
-    if kind not in ("bool", "int", "uint"):
-        raise TypeError(f"index: expected an array of integers or truths, got {part.dtype}")
-    scalars = owner_of(part).scalar_types
-    return int(part) if isinstance(part, scalars) and kind != "bool" else part
+    dtype = as_dtype(part.dtype)
+    if dtype.kind not in ("bool", "int", "uint"):
+        raise TypeError(f"index: expected an array of integers or truths, got {dtype}")
+    return int(part) if dtype.kind != "bool" and not shape_of(part) and type(part) is not Traced else part
 
 
 def _integer(n: Any) -> int:
@@ -191,13 +191,28 @@ def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], list[int
 def _row_numbers(x: Any, places: Places) -> tuple[Any, int]:
     """Return where the arrays of an index point among the rows of `_rows`, and in how many dimensions."""
     shape = shape_of(x)
-    number: Any = None
-    for axis, array in zip(places.axes, places.arrays, strict=True):
-        counted = ops.arange(shape[axis], like=x.data)
-        inside = ops.take(counted, array)  # counts negative ones from the end and refuses wrong ones
-        number = inside if number is None else ops.add(ops.multiply(number, shape[axis]), inside)
-    ndim = len(broadcast_shapes(*(shape_of(a) for a in places.arrays)))
-    return number, ndim
+    number: Any = 0
+    for axis, part in zip(places.axes, places.arrays, strict=True):
+        inside = _counted_from_front(part, axis, shape[axis], x)
+        number = inside if type(number) is int and not number else _add(_times(number, shape[axis]), inside)
+    return number, len(broadcast_shapes(*(shape_of(a) for a in places.arrays)))
+
+
+def _counted_from_front(part: Any, axis: int, size: int, x: Any) -> Any:
+    """Return an integer or an array of them with negative ones counted from the end. Raises IndexError."""
+    if _is_array(part):
+        return ops.take(ops.arange(size, like=x.data), part)
+    if not -size <= part < size:
+        raise IndexError(f"index {part} is out of bounds for axis {axis} with size {size}")
+    return part % size
+
+
+def _times(number: Any, size: int) -> Any:
+    return number * size if isinstance(number, int) else ops.multiply(number, size)
+
+
+def _add(number: Any, other: Any) -> Any:
+    return number + other if isinstance(number, int) and isinstance(other, int) else ops.add(number, other)
 
 
 def _with_axes_at(x: Any, count: int, at: int) -> Any:

@@ -33,6 +33,7 @@ SHAPES = [
     ("stack", lambda a, i: ops.stack([a(2, 3), a(2, 4)]), ValueError, "stack: shapes must agree, got (2, 3), (2, 4)"),
     ("split", lambda a, i: ops.split(a(5), 2), ValueError, "split: axis 0 of size 5 does not split into 2 equal parts"),
     ("getitem", lambda a, i: ops.getitem(a(3, 4), (3,)), IndexError, "getitem: index 3 is out of bounds for axis 0 with size 3"),
+    ("getitem by a number", lambda a, i: ops.getitem(a(3, 4), -4), IndexError, "getitem: index -4 is out of bounds for axis 0 with size 3"),
     ("getitem of too many", lambda a, i: ops.getitem(a(3), (0, 0)), IndexError, "getitem: too many indices: 2 for 1 dimension"),
     ("slice_update", lambda a, i: ops.slice_update(a(3, 4), a(5), index=(0,)), ValueError, "slice_update: updates of shape (5,) do not fit the region of shape (4,)"),
     ("slice_update outside", lambda a, i: ops.slice_update(a(3, 4), a(4), index=3), IndexError, "slice_update: index 3 is out of bounds for axis 0 with size 3"),

@@ -1,7 +1,7 @@
 """Modules: parameters, buffers and submodules held as attributes, and `forward`.
 
-A module is a tree. What it holds is found by looking at its attributes when asked (in lists and dicts too), so
-nothing need be registered, and a subclass need not call `super().__init__`.
+A module is a tree. What it holds is found by looking at its attributes when asked (in lists and dicts too),
+so nothing need be registered, and a subclass need not call `super().__init__`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ember_ml.tensor.ember_tensor import copied
 class Module:
     """The base of every layer and model.
 
-    A subclass sets `Parameter`s and modules as attributes and defines `forward`. `build(input_shape)` may make
-    them later, when the shape of the first input is known. Called with native arrays, a module returns native
-    arrays of that engine and records nothing for `backward`; inside, all arrays are EmberTensors.
+    A subclass sets `Parameter`s and modules as attributes and defines `forward`. `build(input_shape)` may
+    make them later, when the shape of the first input is known. Called with native arrays, a module returns
+    native arrays of that engine and records nothing for `backward`; inside, all arrays are EmberTensors.
     """
 
     training: bool = True  # whether dropout drops and running statistics run; see train() and eval()
@@ -107,7 +107,7 @@ class Module:
         setattr(self, name, module)
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Yield every parameter with its dotted name, in order of assignment; a shared one once, by its first name."""
+        """Yield every parameter and its dotted name, in order of assignment; a shared one by its first alone."""
         yield from self._named(Parameter, prefix, recurse)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -194,7 +194,8 @@ class Module:
     def to(self, device: str | None = None, dtype: Any = None, *, backend: Any = None) -> Module:
         """Move every parameter and buffer to a device, dtype or backend; return the module.
 
-        The dtype is that of floats: integers, such as counts of steps, stay what they are. Gradients are forgotten.
+        The dtype is that of floats: integers, such as counts of steps, stay what they are. Gradients are
+        forgotten.
         """
         for p in (*self.parameters(), *self.buffers()):
             data = p.data if backend is None else to_engine(p.data, get_backend(backend))
@@ -215,8 +216,8 @@ class Module:
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
         """Set parameters and buffers to copies of these values, in their own dtype, engine and place.
 
-        Raises KeyError for names missing or left over (unless `strict` is False), ValueError for a wrong shape;
-        then nothing is changed.
+        Raises KeyError for names missing or left over (unless `strict` is False), ValueError for a wrong
+        shape; then nothing is changed.
         """
         own = dict((*self.named_parameters(), *self.named_buffers()))
         missing, extra = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
@@ -262,7 +263,7 @@ class Module:
         return functional_call(self, params, *args)[0]
 
     def __repr__(self) -> str:
-        inner = [f"  ({name}): {repr(m)}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]
+        inner = [f"  ({name}): {m!r}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]
         head = f"{type(self).__name__}({self.extra_repr()}"
         return "\n".join([head, *inner, ")"]) if inner else f"{head})"
 
@@ -312,7 +313,7 @@ class Summary:
 
 
 def replaced(module: Module, swap: dict[int, Any]) -> Module:
-    """Return a copy of a tree of modules in which the tensors with these ids are others; the original stays."""
+    """Return a copy of a tree of modules in which the tensors with these ids are others; it stays itself."""
     memo: dict[int, Any] = dict(swap)
 
     def walk(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +12,7 @@ from ember_ml.nn.initializers import glorot_uniform
 from ember_ml.nn.modules.activations import get_activation
 from ember_ml.nn.modules.dense import Dense
 from ember_ml.nn.modules.parameter import Parameter
-from ember_ml.nn.modules.rnn.recurrent import Cell, RecurrentLayer
-from ember_ml.nn.modules.wiring import NeuronMap
+from ember_ml.nn.modules.rnn.recurrent import Cell, RecurrentLayer, as_map
 
 MODES = ("default", "pure", "no_gate")
 
@@ -31,9 +29,7 @@ class CfCCell(Cell):
     Source: Hasani et al. 2022, eq. 10, in the form that the authors' package ncps computes.
     """
 
-    input_kernel: (
-        Parameter  # (inputs, width): heads [F | G | A | B] side by side, or the backbone's first layer
-    )
+    input_kernel: Parameter  # (inputs, width): the heads [F | G | A | B], or the backbone's first layer
     recurrent_kernel: Parameter  # (units, width)
     bias: Parameter  # (width,)
     backbone: list[Dense]  # further backbone layers, and the heads, where there is a backbone
@@ -110,21 +106,23 @@ class CfCCell(Cell):
 class WiredCfCCell(Cell):
     """CfC cells in the layers of a neuron map: inputs -> inter -> command -> motor neurons.
 
-    Each layer is a `CfCCell` without backbone that sees the layer before it through the map's synapses. The mask
-    covers the state heads and, as in ncps, not the time gate; `mask_time_gate=True` covers it too. The state is in
-    the map's order of neurons, motor neurons first; they are the output.
+    Each layer is a `CfCCell` without backbone that sees the layer before it through the map's synapses. The
+    mask covers the state heads and, as in ncps, not the time gate; `mask_time_gate=True` covers it too. Within
+    a layer all neurons feed each other. The state is in the map's order of neurons, motor neurons first; they
+    are the output. `neuron_map` may be a layer that has a map, or a number of neurons.
     """
 
     layers: list[CfCCell]  # in the order of computation: the last one holds the motor neurons
 
     def __init__(
         self,
-        neuron_map: NeuronMap,
+        neuron_map: Any,
         mode: str = "default",
         *,
         input_size: int | None = None,
         mask_time_gate: bool = False,
     ):
+        neuron_map = as_map(neuron_map, "WiredCfCCell")
         self.neuron_map, self.mode, self.mask_time_gate = neuron_map, mode, mask_time_gate
         if input_size is not None or not neuron_map.is_built():
             neuron_map.build(input_size)
@@ -171,7 +169,7 @@ class WiredCfCCell(Cell):
         return state, state[:, : self.output_size] if len(new) == 1 else new[-1]
 
     def _split(self, state: Any) -> list:
-        """Return the state of each layer; the map numbers the layers' neurons backwards, in one piece each."""
+        """Return the state of each layer; the map numbers their neurons backwards, in one piece each."""
         if len(self.groups) == 1:
             return [state]
         sizes = [len(g) for g in self.groups[::-1]]
@@ -180,10 +178,11 @@ class WiredCfCCell(Cell):
 
 
 class CfC(RecurrentLayer):
-    """A closed-form continuous-time network over sequences; see `RecurrentLayer` for shapes and elapsed times.
+    """A closed-form continuous-time network over sequences. Shapes and elapsed times: see `RecurrentLayer`.
 
-    `neuron_map` is a map (a `WiredCfCCell` is made), a number of neurons (a `CfCCell` with a backbone), a cell, or
-    anything that has a `neuron_map`. The number of inputs is that of the map, `input_size`, or of the first input.
+    `neuron_map` is a map (a `WiredCfCCell` is made), a number of neurons (a `CfCCell` with a backbone), a cell
+    of either kind, or a layer that has a map. The number of inputs is that of the map, `input_size`, or of the
+    first input.
     """
 
     def __init__(
@@ -199,17 +198,17 @@ class CfC(RecurrentLayer):
         mask_time_gate: bool = False,
         **cell_settings: Any,
     ):
-        self.neuron_map = getattr(neuron_map, "neuron_map", neuron_map)
-        self.return_sequences, self.return_state, self.go_backwards = (
-            return_sequences,
-            return_state,
-            go_backwards,
-        )
+        self.return_sequences, self.return_state = return_sequences, return_state
+        self.go_backwards = go_backwards
         self.mode, self.batch_first, self.mask_time_gate = mode, batch_first, mask_time_gate
         self.input_size, self.cell_settings = input_size, cell_settings
-        if isinstance(neuron_map, Cell):
-            self.neuron_map, self.cell, self.built = neuron_map, neuron_map, True
-        elif input_size is not None or getattr(self.neuron_map, "input_dim", None) is not None:
+        if isinstance(neuron_map, CfCCell | WiredCfCCell):
+            self.neuron_map = self.cell = neuron_map
+            self.input_size, self.mode, self.built = neuron_map.input_size, neuron_map.mode, True
+            return
+        is_count = isinstance(neuron_map, int) and not isinstance(neuron_map, bool)
+        self.neuron_map = neuron_map if is_count else as_map(neuron_map, "CfC")
+        if input_size is not None or getattr(self.neuron_map, "input_dim", None) is not None:
             self.build((input_size or self.neuron_map.input_dim,))
             self.built = True
 
@@ -218,13 +217,9 @@ class CfC(RecurrentLayer):
         self.input_size = input_shape[-1]
         if isinstance(self.neuron_map, int):
             self.cell = CfCCell(self.input_size, self.neuron_map, self.mode, **self.cell_settings)
-        elif isinstance(self.neuron_map, NeuronMap):
+        else:
             settings = {"mask_time_gate": self.mask_time_gate, **self.cell_settings}
             self.cell = WiredCfCCell(self.neuron_map, self.mode, input_size=self.input_size, **settings)
-        else:
-            raise TypeError(
-                f"CfC: expected a neuron map, a number of neurons or a cell, got {self.neuron_map!r}"
-            )
 
     def get_config(self) -> dict[str, Any]:
         names = ("neuron_map", "return_sequences", "return_state", "go_backwards", "mode")
@@ -233,9 +228,7 @@ class CfC(RecurrentLayer):
 
 
 def _rows(elapsed: Any, x: Any) -> Any:
-    """Return elapsed times as rows for a scan: an array (..., batch, 1) in x's dtype."""
+    """Return elapsed times as rows for a scan: an array (..., batch, 1)."""
     if getattr(elapsed, "shape", ()):
-        return ops.astype(elapsed, dtype=x.dtype)
-    if getattr(elapsed, "shape", None) is None and not math.isfinite(elapsed):
-        raise ValueError(f"elapsed time must be finite, got {elapsed}")
+        return elapsed
     return ops.ones((*x.shape[:-1], 1), dtype=x.dtype, like=x) * elapsed

@@ -8,8 +8,7 @@ import numpy as np
 
 from ember_ml import ops
 from ember_ml.nn.modules.parameter import Parameter
-from ember_ml.nn.modules.rnn.recurrent import Cell, RecurrentLayer
-from ember_ml.nn.modules.wiring import FullyConnectedMap, NeuronMap
+from ember_ml.nn.modules.rnn.recurrent import Cell, RecurrentLayer, as_map
 
 RANGES = {  # of the first values, as in the authors' package ncps
     "gleak": (0.001, 1.0), "vleak": (-0.2, 0.2), "cm": (0.4, 0.6), "w": (0.001, 1.0), "sigma": (3.0, 8.0),
@@ -24,9 +23,10 @@ class LTCCell(Cell):
         v' = (c v + g_leak v_leak + sum_j a_j E_j) / (c + g_leak + sum_j a_j + epsilon),   c = cm unfolds / t
         a_j = w_j sigmoid(sigma_j (v_pre - mu_j))
 
-    repeated `ode_unfolds` times in a step, with the sums over the existing synapses into a neuron, those from the
-    inputs included. Weights of synapses are vectors with one value a synapse, in the order in which
-    `numpy.nonzero` lists the map's adjacency matrix.
+    repeated `ode_unfolds` times in a step, with the sums over the existing synapses into a neuron, those from
+    the inputs included. Weights of synapses are vectors with one value a synapse, in the order in which
+    `numpy.nonzero` lists the map's adjacency matrix. `neuron_map` may be a layer that has a map, or a number
+    of neurons.
 
     Shapes: x (batch, inputs), v (batch, units), t a number or (batch, 1); output (batch, motor neurons).
     Source: Hasani et al. 2021, algorithm 1, in the form that ncps computes.
@@ -42,7 +42,7 @@ class LTCCell(Cell):
 
     def __init__(
         self,
-        neuron_map: NeuronMap,
+        neuron_map: Any,
         *,
         input_size: int | None = None,
         ode_unfolds: int = 6,
@@ -51,6 +51,7 @@ class LTCCell(Cell):
         output_mapping: str | None = "affine",
         implicit_param_constraints: bool = False,
     ):
+        neuron_map = as_map(neuron_map, "LTCCell")
         if input_size is not None or not neuron_map.is_built():
             neuron_map.build(input_size)
         self.neuron_map, self.ode_unfolds, self.epsilon = neuron_map, ode_unfolds, epsilon
@@ -96,7 +97,7 @@ class LTCCell(Cell):
         return ops.softplus(weight) if self.implicit_param_constraints else weight
 
     def _gates(self, prefix: str, size: int) -> tuple[Any, Any, Any]:
-        """Return A, b, C with which all synapses are computed at once: tanh(v A - b) C gives [sum a E | sum a].
+        """Return A, b, C that compute all synapses at once: tanh(v A - b) C gives [sum a E | sum a].
 
         sigmoid(y) = (1 + tanh(y/2)) / 2, so a constant, the columns of C summed, is still to be added.
         """
@@ -120,15 +121,8 @@ class LTCCell(Cell):
         constant = ops.sum(c, axis=0) + ops.sum(recurrent, axis=0)
         constant = constant + ops.concat([gleak * self.vleak, gleak + self.epsilon], axis=0)
         base = ops.tanh(x @ a - b) @ c + constant
-        if getattr(elapsed, "shape", ()):
-            capacity = cm / ops.maximum(ops.astype(elapsed, dtype=x.dtype), SHORTEST)
-            return {
-                "base": base + ops.concat([ops.zeros_like(capacity), capacity], axis=-1),
-                "capacity": capacity,
-            }
-        capacity = cm / (
-            max(elapsed, SHORTEST) if isinstance(elapsed, int | float) else ops.maximum(elapsed, SHORTEST)
-        )
+        is_number = isinstance(elapsed, float)
+        capacity = cm / (max(elapsed, SHORTEST) if is_number else ops.maximum(elapsed, SHORTEST))
         return {
             "base": base + ops.concat([ops.zeros_like(capacity), capacity], axis=-1),
             "capacity": ops.broadcast_to(capacity, shape=(*x.shape[:-1], self.units)),
@@ -149,9 +143,9 @@ class LTCCell(Cell):
 
 
 class LTC(RecurrentLayer):
-    """A liquid time-constant network over sequences; see `RecurrentLayer` for shapes and elapsed times.
+    """A liquid time-constant network over sequences. Shapes and elapsed times: see `RecurrentLayer`.
 
-    `neuron_map` is a map, a number of neurons (fully connected), a cell, or anything that has a `neuron_map`.
+    `neuron_map` is a map, a number of neurons (fully connected), an `LTCCell`, or a layer that has a map.
     """
 
     def __init__(
@@ -165,19 +159,18 @@ class LTC(RecurrentLayer):
         go_backwards: bool = False,
         **cell_settings: Any,
     ):
-        source = getattr(neuron_map, "neuron_map", neuron_map)
-        self.neuron_map = FullyConnectedMap(source) if isinstance(source, int) else source
         self.return_sequences, self.return_state, self.batch_first = (
             return_sequences,
             return_state,
             batch_first,
         )
         self.go_backwards, self.input_size, self.cell_settings = go_backwards, input_size, cell_settings
-        if not isinstance(self.neuron_map, NeuronMap):
-            raise TypeError(f"LTC: expected a neuron map, a number of neurons or a cell, got {neuron_map!r}")
-        if isinstance(neuron_map, Cell):
-            self.cell, self.built = neuron_map, True
-        elif input_size is not None or self.neuron_map.input_dim is not None:
+        if isinstance(neuron_map, LTCCell):
+            self.neuron_map = self.cell = neuron_map
+            self.input_size, self.built = neuron_map.input_size, True
+            return
+        self.neuron_map = as_map(neuron_map, "LTC")
+        if input_size is not None or self.neuron_map.input_dim is not None:
             self.build((input_size or self.neuron_map.input_dim,))
             self.built = True
 
