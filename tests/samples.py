@@ -1,4 +1,4 @@
-"""Arguments for the laws: drawn from an op's own contract, or written here where it takes more than arrays."""
+"""Arguments for the laws: drawn from an op's contract, or written here where it takes more than arrays."""
 
 import inspect
 import zlib
@@ -11,8 +11,18 @@ MATRIX, ROW, BATCH = (3, 4), (4,), (2, 3, 4)
 
 # shapes of the array arguments, settings. An entry may give arrays instead of shapes.
 WRITTEN = {
-    "matmul": [([(3, 4), (4, 2)], {}), ([BATCH, (4, 5)], {}), ([(4,), (4,)], {}), ([BATCH, (4,)], {}), ([(3,), (2, 3, 4)], {})],
-    "einsum": [([(3, 4), (4, 2)], {"subscripts": "ij,jk->ik"}), ([BATCH], {"subscripts": "bij->bj"}), ([(2, 3), (3, 4), (4,)], {"subscripts": "...i,ij,j->...j"})],
+    "matmul": [
+        ([(3, 4), (4, 2)], {}),
+        ([BATCH, (4, 5)], {}),
+        ([(4,), (4,)], {}),
+        ([BATCH, (4,)], {}),
+        ([(3,), (2, 3, 4)], {}),
+    ],
+    "einsum": [
+        ([(3, 4), (4, 2)], {"subscripts": "ij,jk->ik"}),
+        ([BATCH], {"subscripts": "bij->bj"}),
+        ([(2, 3), (3, 4), (4,)], {"subscripts": "...i,ij,j->...j"}),
+    ],
     "tensordot": [([BATCH, (4, 3)], {"axes": 1}), ([BATCH, (4, 3, 5)], {"axes": ([2, 1], [0, 1])})],
     "outer": [([(3,), (4,)], {})],
     "matrix_transpose": [([BATCH], {})],
@@ -31,10 +41,19 @@ WRITTEN = {
         ([BATCH], {"index": (Ellipsis, -1)}),
         ([MATRIX], {"index": (None, slice(2, 0, -1))}),
     ],
-    "slice_update": [([BATCH, (3, 2)], {"index": (0, slice(None), slice(1, 3))}), ([MATRIX, ()], {"index": (slice(0, 2), 1)})],
+    "slice_update": [
+        ([BATCH, (3, 2)], {"index": (0, slice(None), slice(1, 3))}),
+        ([MATRIX, ()], {"index": (slice(0, 2), 1)}),
+    ],
     "take": [([MATRIX, np.array([2, 0, 2, -1])], {}), ([BATCH, np.array([[1, 0], [3, 3]])], {"axis": -1})],
-    "index_add": [([MATRIX, np.array([2, 0, 2, -1]), (4, 4)], {}), ([BATCH, np.array([[1, 0], [3, 3]]), (2, 3, 2, 2)], {"axis": -1})],
-    "one_hot": [([np.array([[0, 2], [1, 5]])], {"num_classes": 4}), ([np.array([0, 2])], {"num_classes": 3, "axis": 0})],
+    "index_add": [
+        ([MATRIX, np.array([2, 0, 2, -1]), (4, 4)], {}),
+        ([BATCH, np.array([[1, 0], [3, 3]]), (2, 3, 2, 2)], {"axis": -1}),
+    ],
+    "one_hot": [
+        ([np.array([[0, 2], [1, 5]])], {"num_classes": 4}),
+        ([np.array([0, 2])], {"num_classes": 3, "axis": 0}),
+    ],
     "where": [([np.array([[True], [False], [True]]), MATRIX, ROW], {})],
     "clip": [([MATRIX], {"min": -0.5, "max": 0.5})],
     "astype": [([MATRIX], {"dtype": "int32"}), ([MATRIX], {"dtype": "bool"})],
@@ -52,16 +71,28 @@ WRITTEN = {
     "logsumexp": [([MATRIX], {}), ([BATCH], {"axis": (1, 2)})],
     "categorical_crossentropy": [([MATRIX, MATRIX], {}), ([MATRIX, MATRIX], {"from_logits": True})],
     "binary_crossentropy": [([MATRIX, MATRIX], {}), ([MATRIX, MATRIX], {"from_logits": True, "axis": 0})],
-    "sparse_categorical_crossentropy": [([np.array([1, 0, 3]), MATRIX], {}), ([np.array([1, 0, 3]), MATRIX], {"from_logits": True})],
+    "sparse_categorical_crossentropy": [
+        ([np.array([1, 0, 3]), MATRIX], {}),
+        ([np.array([1, 0, 3]), MATRIX], {"from_logits": True}),
+    ],
     "random_bits": [([np.array([1, 2], "uint32")], {"shape": (3, 5)})],
-    "random_words": [([np.array([1, 2], "uint32"), np.array([0, 7], "uint32"), np.array([3, 4], "uint32")], {})],
+    "random_words": [
+        ([np.array([1, 2], "uint32"), np.array([0, 7], "uint32"), np.array([3, 4], "uint32")], {}),
+    ],
     "fold_in": [([np.array([1, 2], "uint32"), np.array(7)], {})],
     "zeros": [([], {"shape": (2, 3)})],
     "ones": [([], {"shape": 3, "dtype": "int32"})],
     "full": [([], {"shape": (2,), "fill_value": 1.5})],
     "eye": [([], {"n_rows": 3, "n_cols": 4, "k": 1})],
-    "arange": [([], {"start": 1, "stop": 10, "step": 3}), ([], {"start": 4}), ([], {"start": 0.0, "stop": 1.0, "step": 0.3})],
-    "linspace": [([], {"start": 0.0, "stop": 1.0, "num": 5}), ([], {"start": 0.0, "stop": 1.0, "num": 5, "endpoint": False})],
+    "arange": [
+        ([], {"start": 1, "stop": 10, "step": 3}),
+        ([], {"start": 4}),
+        ([], {"start": 0.0, "stop": 1.0, "step": 0.3}),
+    ],
+    "linspace": [
+        ([], {"start": 0.0, "stop": 1.0, "num": 5}),
+        ([], {"start": 0.0, "stop": 1.0, "num": 5, "endpoint": False}),
+    ],
     "asarray": [([], {"obj": [[1.0, 2.0], [3.0, 4.0]]}), ([], {"obj": [True, False]})],
     "uniform": [([], {"shape": (3, 4)})],
     "normal": [([], {"shape": (3, 4), "mean": 1.0, "stddev": 2.0})],

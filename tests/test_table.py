@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from conftest import close
 from samples import call, cases, sample, takes_floats
 
-from conftest import close
 from ember_ml import backend, ops
 from ember_ml.compiler import compile, grad
 from ember_ml.core import Spec, as_dtype, tree

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from ember_ml.core import ALIASES, TABLE, DType, Interpreter, Op, as_dtype, op_named, tree
+from ember_ml.core import ALIASES, TABLE, DType, Interpreter, Op, as_dtype, keys, op_named, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import DTYPES, Defaults, promote
 
@@ -154,7 +154,7 @@ class Backend(Interpreter):
         return target
 
     def jit(self, function: Callable, *, loops: bool = False) -> Callable:
-        """Return `function`, compiled by the engine if it can; `loops` says that it holds scans or branches."""
+        """Return `function`, compiled by the engine if it can; `loops`: that it holds scans or branches."""
         return function
 
     def jit_body(self, body: Callable) -> Callable:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +13,7 @@ from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 
 from ember_ml.backend.base import Backend, override
+from ember_ml.core import Graph
 from ember_ml.core.dtypes import DTYPES, DType, as_dtype
 from ember_ml.core.rules import as_axis, index_shape
 
@@ -125,15 +128,46 @@ class JaxBackend(Backend):
 
     @override
     def flat_scan(self, *arrays, body, consts, carry, length, reverse):
-        fixed, state, rows = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
-
-        def step(state, row):
-            out = body(*fixed, *state, *row)
-            return tuple(out[:carry]), tuple(out[carry:])
-
-        last, ys = jax.lax.scan(step, state, rows, length=length, reverse=reverse)
-        return (*last, *ys)
+        if isinstance(body, Graph):
+            return _compiled_scan(_Text(body), consts, carry, length, reverse)(*arrays)
+        return _scan(body, consts, carry, length, reverse, *arrays)
 
     @override
     def flat_cond(self, *arrays, branches):
+        if all(isinstance(branch, Graph) for branch in branches):
+            return _compiled_cond(*map(_Text, branches))(*arrays)
         return jax.lax.cond(arrays[0], *branches, *arrays[1:])
+
+
+def _scan(body: Callable, consts: int, carry: int, length: int, reverse: bool, *arrays: Any) -> tuple:
+    fixed, state, rows = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
+
+    def step(state: tuple, row: tuple) -> tuple:
+        out = body(*fixed, *state, *row)
+        return tuple(out[:carry]), tuple(out[carry:])
+
+    last, ys = jax.lax.scan(step, state, rows, length=length, reverse=reverse)
+    return (*last, *ys)
+
+
+class _Text:
+    """A graph that equals another of its text, so that XLA compiles a loop once, not at each eager call."""
+
+    def __init__(self, graph: Graph):
+        self.graph, self.text = graph, str(graph)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Text) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+@lru_cache(maxsize=256)
+def _compiled_scan(body: _Text, *settings: Any) -> Callable:
+    return jax.jit(partial(_scan, body.graph, *settings))
+
+
+@lru_cache(maxsize=256)
+def _compiled_cond(yes: _Text, no: _Text) -> Callable:
+    return jax.jit(lambda pred, *arrays: jax.lax.cond(pred, yes.graph, no.graph, *arrays))

@@ -13,10 +13,10 @@ from ember_ml.core.rules import as_axis, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
-    add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign square
-    sqrt exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal not_equal less
-    less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
-    bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
+    add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign
+    square sqrt exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal
+    not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and
+    bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
 """
 _LIFTED = """
     maximum minimum logaddexp logical_and logical_or logical_xor equal not_equal less less_equal greater
@@ -175,7 +175,7 @@ class TorchBackend(Backend):
 
 def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
     """Return an index without negative steps, which torch lacks, and the axes of its result to be flipped."""
-    parts = index if type(index) is tuple else (index,)
+    parts: tuple[Any, ...] = index if type(index) is tuple else (index,)
     if not any(type(i) is slice and (i.step or 1) < 0 for i in parts):
         return index, []
     plain, mirrored, out, sizes = [], [], 0, iter(shape)

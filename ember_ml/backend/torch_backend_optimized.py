@@ -11,7 +11,7 @@ from ember_ml.backend.torch_backend import TorchBackend
 
 
 class TorchOptimizedBackend(TorchBackend):
-    """PyTorch whose compiled functions go through torch.compile; eager, and it says so, where no C++ compiler is."""
+    """PyTorch that compiles by torch.compile; where no C++ compiler is, it runs eagerly and says so."""
 
     name = "torch_optimized"
     _warned = False

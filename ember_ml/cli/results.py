@@ -35,7 +35,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Every engine's fit, and each forecast of the test part with its errors; "model" is the first engine's."""
+    """Every engine's fit, and each forecast of the test part with its errors; "model": the first engine's."""
 
     problem: ForecastProblem
     fits: Sequence[Fit]

@@ -21,7 +21,7 @@ PREDICTIONS, REPORT = "predictions.csv", "report.html"
 class RunFolder:
     """A folder that `ember-ml train` writes.
 
-    While a run trains, it only touches `checkpoint/`; an earlier run's results stay until new ones replace them.
+    While a run trains it only touches `checkpoint/`; an earlier run's results stay until there are new ones.
     """
 
     path: Path
@@ -98,7 +98,7 @@ class RunFolder:
 
     @contextmanager
     def finishing(self) -> Iterator[Path]:
-        """Yield a folder for the results; they are moved into place when the context ends well, else dropped."""
+        """Yield a folder for the results: moved into place if the context ends well, else dropped."""
         part = self.path / f".results.{os.getpid()}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)

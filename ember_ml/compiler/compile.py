@@ -30,8 +30,8 @@ def compile(
     A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`.
     Within a gradient or another compiled function it is as if `f` had been called. Each new combination of
     shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are arguments like
-    arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and pickles with
-    its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
+    arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and pickles
+    with its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -81,6 +81,7 @@ class Compiled:
         self.backend = backend
         self.jit, self.verbose = jit, verbose
         self._call = getattr(f, "functional", f)  # a module is called with its parameters
+        self._key = getattr(f, "compile_key", None)  # and what it is set to is part of the program
         self._made: dict[Any, Specialisation] = {}
         self._lock = threading.RLock()
         if getattr(f, "__name__", None):
@@ -90,18 +91,8 @@ class Compiled:
         """Compute the function on trees of arrays."""
         leaves, structure = tree.flatten((args, settings) if settings else args)
         wrapper, leaves = _unwrapped(leaves)
-        key = (
-            structure,
-            bool(settings),
-            *[
-                x
-                if type(x) in _STATIC
-                else (type(x), x.shape, x.dtype)
-                if type(x) not in _NUMBERS
-                else type(x)
-                for x in leaves
-            ],
-        )
+        state = None if self._key is None else self._key()
+        key = (structure, bool(settings), Defaults.float, state, *map(_leaf_key, leaves))
         made = self._made.get(key)
         if made is None:
             if self.f is not None and any(type(x) is Traced for x in leaves):
@@ -194,6 +185,13 @@ class Compiled:
 
 
 _NUMBERS = (int, float, complex)
+
+
+def _leaf_key(x: Any) -> Any:
+    """Return what a program depends on: the value of a static argument, the kind of any other."""
+    if type(x) in _STATIC:
+        return x
+    return type(x) if type(x) in _NUMBERS else (type(x), x.shape, x.dtype)
 
 
 def _leaf_spec(x: Any) -> Spec:

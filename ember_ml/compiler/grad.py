@@ -17,7 +17,8 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """Return `f(*primals)` and the function from its cotangents to those of the primals.
 
     Primals and results are trees of arrays; cotangents have the structure of the result, None standing for
-    zero. With `has_aux`, f returns a pair whose second part comes back untouched, as a third result. As jax.vjp.
+    zero. With `has_aux`, f returns a pair whose second part comes back untouched, as a third result; as
+    jax.vjp.
     """
     leaves, structure = tree.flatten(primals)
     leaves = [_as_float_array(x, "vjp") for x in leaves]
@@ -45,8 +46,8 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
     """Return the function that gives the value of scalar `f` and its gradient in the arguments `argnums`.
 
-    Arguments are trees of arrays; the gradient has their structure. With `has_aux`, f returns (value, aux) and
-    so does the result: ((value, aux), gradient). As jax.value_and_grad.
+    Arguments are trees of arrays; the gradient has their structure. With `has_aux`, f returns (value, aux)
+    and so does the result: ((value, aux), gradient). As jax.value_and_grad.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -81,7 +82,7 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
 
 
 def grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
-    """Return the function that gives the gradient of scalar `f`; with `has_aux`, (gradient, aux); as jax.grad.
+    """Return the function for the gradient of scalar `f`; with `has_aux`, for (gradient, aux); as jax.grad.
 
     >>> import numpy as np
     >>> from ember_ml import ops

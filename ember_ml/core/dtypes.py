@@ -58,7 +58,7 @@ DTYPES = {
         float16, bfloat16, float32, float64, complex64, complex128,
     )
 }  # fmt: skip
-_MET: dict[Any, DType] = dict(DTYPES)  # no functools.cache: torch.compile warns of it
+_MET: dict[type, dict[Any, DType]] = {}  # by type of dtype object; torch.compile sees through it, not `cache`
 _SPELLINGS = {"bool_": "bool", "double": "float64", "half": "float16", "single": "float32", "long": "int64"}
 
 
@@ -97,9 +97,9 @@ def as_dtype(given: Any) -> DType:
     if given is complex:
         return complex128 if Defaults.float == float64 else complex64
     try:
-        return _MET[given]
+        return _MET[type(given)][given]
     except KeyError:
-        return _MET.setdefault(given, _dtype_named(given))
+        return _MET.setdefault(type(given), {}).setdefault(given, _dtype_named(given))
     except TypeError:  # not hashable
         return _dtype_named(given)
 

@@ -13,8 +13,8 @@ from typing import Any
 from ember_ml.core import dispatch, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.op import Op, op_named
-from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.reverse import key_of
+from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import Node, Trace, Traced, new_trace
 
 
@@ -77,18 +77,24 @@ class Graph:
         return _fill(self.outputs, env)
 
     def __str__(self) -> str:
-        lines = [
-            f"  {', '.join(map(str, s.outs))} = {s.op.name}({', '.join(map(str, s.args))})"
+        """Return the graph as text. Graphs of one text compute the same, unless they hold arrays."""
+        head = f"graph({', '.join(f'{v}: {v.spec}' for v in self.inputs)})"
+        steps = [
+            f"  {_text(s.outs)} = {s.op.name}({_text(s.args)}; {_text(sorted(s.attrs.items()))})"
             for s in self.steps
         ]
-        return "\n".join(
-            [f"graph({', '.join(f'{v}: {v.spec}' for v in self.inputs)})", *lines, f"  return {self.outputs}"]
-        )
+        return "\n".join([head, *steps, f"  return {_text(self.outputs)}"])
 
     @property
     def out_specs(self) -> tuple:
         """The specs of the outputs."""
         return tuple(v.spec if type(v) is Var else spec_of(v) for v in self.outputs)
+
+
+def _text(x: Any) -> str:
+    if type(x) in (list, tuple):
+        return f"{type(x).__name__}({', '.join(map(_text, x))})"
+    return str(x) if isinstance(x, Var | Graph) else repr(x) if _plain(x) else f"array at {id(x)}"
 
 
 def _fill(args: tuple, env: list) -> tuple:
@@ -101,7 +107,7 @@ def _fill(args: tuple, env: list) -> tuple:
 
 
 def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) -> tuple[Graph, list, bool]:
-    """Record `f(*inputs)` over `specs`; return its graph, what it captured from outside, whether it is random.
+    """Record `f(*inputs)` over `specs`; return its graph, what it captured outside, and whether it is random.
 
     A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of
     an outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.

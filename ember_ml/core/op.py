@@ -2,8 +2,8 @@
 
 Everything this library computes is an op applied to arguments. An `Op` knows no engine: an interpreter gives
 it meaning (`ember_ml.core.dispatch`). `@primitive` defines what each engine supplies, `@composite` what other
-ops make up. Both return a real function with the signature it was written with, which finds the interpreter by
-the exact types of the array arguments: two dict look-ups.
+ops make up. Both return a real function with the signature it was written with, which finds the interpreter
+by the exact types of the array arguments: two dict look-ups.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Op:
 
     def resolve(self, *arrays: Any) -> Callable:
         """Return what computes this op for arrays of these types, and remember it."""
-        types: tuple[type, ...] = tuple(map(type, arrays[0] if self.sequence else arrays))
+        types = tuple(map(type, arrays[0] if self.sequence else arrays))
         interpreter = dispatch.interpreter_of(self.name, types)
         if interpreter is None:
             return dispatch.active().bind(self, types)
@@ -114,7 +114,7 @@ class Op:
             self._found[types] = implementation
         elif len(types) == 2:
             self._found.setdefault(types[0], {})[types[1]] = implementation
-        else:
+        elif len(types) == 1:
             self._found[types[0]] = implementation
         return implementation
 

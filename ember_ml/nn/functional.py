@@ -16,12 +16,12 @@ from ember_ml.tensor.conversion import bare, native
 def functional_call(
     module: Module, params: dict[str, Any], *args: Any, buffers: dict[str, Any] | None = None, key: Any = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return `(module(*args), buffers)` with other values for parameters and buffers; the module stays as it is.
+    """Return `(module(*args), buffers)` with other parameters and buffers; the module stays as it is.
 
-    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values, as constants.
-    With `key`, random ops inside draw from it. The buffers returned are those that the call left behind, such as
-    running statistics, as native arrays; the output is native too, unless tensors were given. What is not built
-    yet is built.
+    `params` and `buffers` are flat dicts by dotted name; those left out keep the module's values, as
+    constants. With `key`, random ops inside draw from it. The buffers returned are those that the call left
+    behind, such as running statistics, as native arrays; the output is native too, unless tensors were
+    given. What is not built yet is built.
 
     Raises KeyError for a name that the module does not have.
     """

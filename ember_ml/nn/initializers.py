@@ -20,7 +20,7 @@ def ones(shape: tuple[int, ...]) -> Any:
 
 
 def glorot_uniform(shape: tuple[int, ...], fan: tuple[int, int] | None = None) -> Any:
-    """Uniform within sqrt(6 / (fan_in + fan_out)), shape (fan_in, fan_out) (Glorot and Bengio 2010, eq. 16)."""
+    """Uniform within sqrt(6 / (fan_in + fan_out)), shape (fan_in, fan_out). Glorot and Bengio 2010, (16)."""
     limit = math.sqrt(6.0 / sum(fan or (shape[0], shape[-1])))
     return ops.uniform(shape, -limit, limit)
 

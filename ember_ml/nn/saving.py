@@ -1,4 +1,4 @@
-"""Modules in files: weights as safetensors, and beside them, as JSON, how to build the module. Never pickle."""
+"""Modules in files: weights as safetensors, and beside them how to build the module, as JSON. No pickle."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def load(path: str | os.PathLike) -> Module:
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays and the metadata of a safetensors file. Raises ValueError for a file of another kind."""
+    """Return the arrays and the metadata of a safetensors file. Raises ValueError for other files."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"load: there is no file {path}")
     try:

@@ -2,6 +2,7 @@
 
 from ember_ml.core.dtypes import FLOATING, REAL
 from ember_ml.core.op import composite
+from ember_ml.ops.comparison import greater
 from ember_ml.ops.elementwise import (
     add,
     divide,
@@ -16,7 +17,6 @@ from ember_ml.ops.elementwise import (
     tanh,
     where,
 )
-from ember_ml.ops.comparison import greater
 from ember_ml.ops.reduction import logsumexp, max, sum
 
 
@@ -62,7 +62,7 @@ ROOT_HALF = 0.7071067811865476
 
 @composite(kinds=REAL)
 def gelu(x, /):
-    """x times the chance that a standard normal number is below x (Hendrycks and Gimpel 2016), by erf: exact."""
+    """x times the chance that a standard normal number is below x (Hendrycks, Gimpel 2016); exact, by erf."""
     return multiply(multiply(x, 0.5), add(erf(multiply(x, ROOT_HALF)), 1.0))
 
 

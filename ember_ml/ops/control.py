@@ -175,10 +175,10 @@ def _linearize_scan(wanted, *arrays, body, consts, carry, length, reverse):
 class _ScanGradient:
     """The body of a scan and its gradient, recorded together and cut in two.
 
-    What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants alone
-    is computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its inputs. A
-    constant's cotangent is a sum over steps: where it is one of products or of sums, the factors are stacked
-    and the sum is taken at once, after the loop; otherwise it is added up in the carry.
+    What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants
+    alone is computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its
+    inputs. A constant's cotangent is a sum over steps: where it is one of products or of sums, the factors
+    are stacked and the sum is taken at once, after the loop; otherwise it is added up in the carry.
     """
 
     def __init__(self, body: Graph, wanted: list[bool], consts: int, carry: int):

@@ -40,7 +40,10 @@ def _power_vjp(g, out, x1, x2):
     if not isinstance(x2, NUMBERS):
         positive_base = greater(x1, 0)
         by_exponent = where(positive_base, multiply(multiply(g, out), log(where(positive_base, x1, 1))), 0)
-    by_base = None if isinstance(x1, NUMBERS) else multiply(g, multiply(x2, power(x1, subtract(x2, 1))))
+    by_base = None
+    if not isinstance(x1, NUMBERS):
+        lower = x2 - 1 if isinstance(x2, NUMBERS) else subtract(x2, 1)
+        by_base = multiply(g, multiply(power(x1, lower), x2))
     return by_base, by_exponent
 
 

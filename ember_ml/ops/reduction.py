@@ -58,7 +58,7 @@ def sum(x, /, axis=None, keepdims=False):
 def mean(x, /, axis=None, keepdims=False):
     """The arithmetic mean; NaN of nothing."""
     shape = shape_of(x)
-    count = math.prod(shape[i] for i in as_axes(axis, len(shape)))
+    count = math.prod([shape[i] for i in as_axes(axis, len(shape))])
     return divide(sum(x, axis=axis, keepdims=keepdims), float(count) if count else float("nan"))
 
 
@@ -66,7 +66,7 @@ def mean(x, /, axis=None, keepdims=False):
 def var(x, /, axis=None, keepdims=False, *, correction=0.0):
     """The variance: mean squared distance from the mean, with n - correction in the denominator."""
     shape = shape_of(x)
-    count = math.prod(shape[i] for i in as_axes(axis, len(shape)))
+    count = math.prod([shape[i] for i in as_axes(axis, len(shape))])
     squares = sum(square(subtract(x, mean(x, axis=axis, keepdims=True))), axis=axis, keepdims=keepdims)
     return divide(squares, count - correction if count > correction else float("nan"))
 

@@ -64,7 +64,7 @@ def matrix_transpose(x, /):
 
 
 @composite()
-def expand_dims(x, /, axis: Any = 0):
+def expand_dims(x, /, axis: int | tuple[int, ...] = 0):
     """A new axis of size 1 at the place `axis` of the result; several for a tuple."""
     shape = list(shape_of(x))
     new = axis if isinstance(axis, tuple | list) else (axis,)

@@ -17,6 +17,8 @@ from ember_ml.core.dtypes import uint8 as uint8
 from ember_ml.core.dtypes import uint16 as uint16
 from ember_ml.core.dtypes import uint32 as uint32
 from ember_ml.core.dtypes import uint64 as uint64
+from ember_ml.core.keys import get_seed as get_seed
+from ember_ml.core.keys import set_seed as set_seed
 from ember_ml.tensor.creation import arange as arange
 from ember_ml.tensor.creation import array as array
 from ember_ml.tensor.creation import cast as cast
@@ -55,12 +57,10 @@ from ember_ml.tensor.ember_tensor import EmberTensor as EmberTensor
 from ember_ml.tensor.gradient import enable_grad as enable_grad
 from ember_ml.tensor.gradient import is_grad_enabled as is_grad_enabled
 from ember_ml.tensor.gradient import no_grad as no_grad
-from ember_ml.tensor.random import get_seed as get_seed
 from ember_ml.tensor.random import random_bernoulli as random_bernoulli
 from ember_ml.tensor.random import random_normal as random_normal
 from ember_ml.tensor.random import random_permutation as random_permutation
 from ember_ml.tensor.random import random_uniform as random_uniform
-from ember_ml.tensor.random import set_seed as set_seed
 from ember_ml.tensor.random import shuffle as shuffle
 
 EmberDType = DType

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ember_ml.backend import Backend, get_backend
 from ember_ml import ops
+from ember_ml.backend import Backend, get_backend
 from ember_ml.core import DType, as_dtype, dispatch
 from ember_ml.core.op import TABLE
 from ember_ml.core.trace import Traced
 
 
 def native(data: Any, dtype: Any = None, device: str | None = None) -> Any:
-    """Return data as a native array: nested lists and numbers on the active backend, arrays on their own engine.
+    """Return data as a native array: lists and numbers on the active backend, arrays on their own engine.
 
     An array that needs no change is returned itself, not a copy.
     """
@@ -70,7 +70,8 @@ def moved(x: Any, device: str) -> Any:
     """Return a native array on a device of its engine."""
     engine = engine_of(x)
     if device.partition(":")[0] not in engine.devices():
-        raise ValueError(f"backend {engine} has no device {device!r} here; it has {', '.join(engine.devices())}")
+        known = ", ".join(engine.devices())
+        raise ValueError(f"backend {engine} has no device {device!r} here; it has {known}")
     here = engine.device_of(x)
     return x if here in (device, f"{device}:0") else _made(engine, host(x), as_dtype(x.dtype), device)
 
@@ -84,8 +85,8 @@ def to_engine(x: Any, engine: Backend) -> Any:
         return x
     wanted = as_dtype(x.dtype)
     made = _made(engine, host(x), wanted, None)
-    if False:  # JAX outside of its 64-bit mode has no int64
-        raise TypeError(f"to_backend: {engine} has no dtype {wanted} here; cast first, as with x.astype('float32')")
+    if as_dtype(made.dtype) != wanted:  # JAX outside of its 64-bit mode has no int64
+        raise TypeError(f"to_backend: {engine} has no dtype {wanted} here; first cast: x.astype('float32')")
     return made
 
 

@@ -20,7 +20,7 @@ from ember_ml.tensor.ember_tensor import EmberTensor, copied
 def convert_to_tensor(
     data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> EmberTensor:
-    """Return data as a tensor: nested lists and numbers on the active backend, an array of any engine wrapped as it is.
+    """Return data as a tensor: lists and numbers on the active backend, arrays of any engine as they are.
 
     A tensor that needs no change is returned itself; lists of tensors are stacked.
     """
@@ -36,7 +36,9 @@ def _holds_tensor(data: Sequence) -> bool:
     return any(isinstance(x, EmberTensor) or (isinstance(x, list | tuple) and _holds_tensor(x)) for x in data)
 
 
-def array(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> EmberTensor:
+def array(
+    data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> EmberTensor:
     """Return a new tensor with a copy of data: nested lists, numbers, or an array of any engine.
 
     >>> array([[1, 2], [3, 4]]) @ array([1, 1])
@@ -51,12 +53,16 @@ def array(data: Any, dtype: Any = None, device: str | None = None, requires_grad
 tensor = array
 
 
-def zeros(shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> EmberTensor:
+def zeros(
+    shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> EmberTensor:
     """Return zeros, of the default float dtype unless told."""
     return EmberTensor(ops.zeros(shape, dtype=dtype, device=device), requires_grad=requires_grad)
 
 
-def ones(shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> EmberTensor:
+def ones(
+    shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> EmberTensor:
     """Return ones, of the default float dtype unless told."""
     return EmberTensor(ops.ones(shape, dtype=dtype, device=device), requires_grad=requires_grad)
 
@@ -75,15 +81,23 @@ def eye(
     return EmberTensor(ops.eye(n_rows, n_cols, k=k, dtype=dtype, device=device))
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None) -> EmberTensor:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None
+) -> EmberTensor:
     """Return evenly spaced numbers from `start` (0 if only one is given) up to, not including, `stop`."""
     return EmberTensor(ops.arange(start, stop, step, dtype=dtype, device=device))
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, dtype: Any = None, device: str | None = None, *, endpoint: bool = True
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    dtype: Any = None,
+    device: str | None = None,
+    *,
+    endpoint: bool = True,
 ) -> EmberTensor:
-    """Return `num` evenly spaced numbers from `start` to `stop`, which is included unless `endpoint` is False."""
+    """Return `num` evenly spaced numbers from `start` to `stop`, which `endpoint=False` leaves out."""
     return EmberTensor(ops.linspace(start, stop, num, endpoint=endpoint, dtype=dtype, device=device))
 
 
@@ -126,7 +140,7 @@ def stack(arrays: Sequence, axis: int = 0) -> EmberTensor:
 
 
 def split(x: Any, num_or_size_splits: int | Sequence[int], axis: int = 0) -> tuple[EmberTensor, ...]:
-    """Return the parts along an axis: that many equal ones, or parts of the sizes given, of which one may be -1."""
+    """Return the parts along an axis: so many equal ones, or parts of sizes given, of which one may be -1."""
     x = convert_to_tensor(x)
     if isinstance(num_or_size_splits, int):
         return ops.split(x, num_or_size_splits, axis=axis)
@@ -134,7 +148,8 @@ def split(x: Any, num_or_size_splits: int | Sequence[int], axis: int = 0) -> tup
     if -1 in sizes:
         sizes[sizes.index(-1)] = size - sum(sizes) - 1
     if sum(sizes) != size or min(sizes) < 0:
-        raise ValueError(f"split: parts of {tuple(num_or_size_splits)} do not make up axis {axis} of size {size}")
+        given = tuple(num_or_size_splits)
+        raise ValueError(f"split: parts of {given} do not make up axis {axis} of size {size}")
     return ops.split(x, list(accumulate(sizes))[:-1], axis=axis)
 
 
@@ -171,7 +186,8 @@ def copy(x: Any) -> EmberTensor:
 
 def slice_tensor(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> EmberTensor:
     """Return the block of x that starts at `starts` and has `sizes`; a size of -1 reaches to the end."""
-    return convert_to_tensor(x)[tuple(slice(a, None if n == -1 else a + n) for a, n in zip(starts, sizes, strict=True))]
+    block = (slice(a, None if n == -1 else a + n) for a, n in zip(starts, sizes, strict=True))
+    return convert_to_tensor(x)[tuple(block)]
 
 
 def slice_update(x: Any, slices: Any, updates: Any = None) -> EmberTensor:
@@ -187,7 +203,7 @@ def slice_update(x: Any, slices: Any, updates: Any = None) -> EmberTensor:
 
 def maximum(x1: Any, x2: Any) -> EmberTensor:
     """Return the larger of two, value by value."""
-    return ops.maximum(convert_to_tensor(x1), x2 if owner_of(x2) or not isinstance(x2, list) else convert_to_tensor(x2))
+    return ops.maximum(convert_to_tensor(x1), convert_to_tensor(x2) if isinstance(x2, list) else x2)
 
 
 # What a tensor is, and how it leaves
@@ -209,7 +225,7 @@ def item(x: Any) -> Any:
 
 
 def to_backend(x: Any, name: str | Backend) -> Any:
-    """Return an array as one of another engine, with the same values and dtype: a tensor for a tensor, else native.
+    """Return an array on another engine, with the same values and dtype: a tensor for a tensor, else native.
 
     Raises TypeError where the engine lacks the dtype, RuntimeError for a result on a gradient's path.
     """

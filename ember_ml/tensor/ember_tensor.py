@@ -1,7 +1,7 @@
 """EmberTensor: one array type with the standard's semantics, on every engine.
 
-It wraps an engine's array. A tensor is a name for a value: views never alias, and what other libraries do in place
-binds the name to a new value here.
+It wraps an engine's array. A tensor is a name for a value: views never alias, and what other libraries do in
+place binds the name to a new value here.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from ember_ml.core.operators import BINARY, COMPARISONS, UNARY, Operators
 from ember_ml.core.rules import shape_of
 from ember_ml.core.trace import Node
 from ember_ml.tensor import indexing
-from ember_ml.tensor.conversion import bare, engine_of, host, moved, native, owner_of, to_engine
+from ember_ml.tensor.conversion import engine_of, host, moved, native, owner_of, to_engine
 from ember_ml.tensor.gradient import RECORDING, backward, first_cotangent
 from ember_ml.tensor.methods import methods
 from ember_ml.tensor.printing import as_html, as_text
 
 _PYTHON = {"bool": bool, "uint": int, "int": int, "float": float, "complex": complex}
-_UFUNCS = {"absolute": "abs", "invert": "bitwise_invert"} | {f"{d}_shift": f"bitwise_{d}_shift" for d in ("left", "right")}
+_UFUNCS = {
+    "absolute": "abs",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+}
 
 
 class EmberTensor(Operators):
     """An array of any engine, with operators, indexing, methods for all ops, and gradients.
 
-    `data` may be nested lists or numbers (they go to the active backend), or an array, which is wrapped as it is.
+    `data` may be nested lists or numbers, which go to the active backend, or an array, wrapped as it is.
     Raises TypeError when gradients are required of a dtype that has none.
     """
 
@@ -84,12 +89,12 @@ class EmberTensor(Operators):
         return engine.device_of(self.data) if owner_of(self.data) is engine else engine.default_device()
 
     @property
-    def T(self) -> EmberTensor:  # noqa: N802 - the standard's name
+    def T(self) -> EmberTensor:
         """The axes reversed."""
         return ops.transpose(self)
 
     @property
-    def mT(self) -> EmberTensor:  # noqa: N802 - the standard's name
+    def mT(self) -> EmberTensor:
         """The last two axes exchanged."""
         return ops.matrix_transpose(self)
 
@@ -106,7 +111,7 @@ class EmberTensor(Operators):
         return self.data
 
     def to_numpy(self) -> Any:
-        """Return the values as a new NumPy array, yours to write; bfloat16 as float32. `np.asarray(x)` may not copy."""
+        """Return the values as a new NumPy array; `np.asarray(x)` may not copy. bfloat16 is float32 there."""
         return host(self.data).copy()
 
     numpy = to_numpy
@@ -128,7 +133,7 @@ class EmberTensor(Operators):
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use ops.any or ops.all")
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use any() or all()")
         return bool(self._single("bool"))
 
     def __int__(self) -> int:
@@ -158,7 +163,9 @@ class EmberTensor(Operators):
         return view
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
-        op = TABLE.get(name := _UFUNCS.get(ufunc.__name__, ufunc.__name__)) or TABLE.get(ALIASES.get(name, ""))
+        given: str = ufunc.__name__
+        name = _UFUNCS.get(given, given)
+        op = TABLE.get(ALIASES.get(name, name))
         if method != "__call__" or settings or op is None:
             return NotImplemented
         return op.function(*inputs)
@@ -225,13 +232,14 @@ class EmberTensor(Operators):
     # Gradients
 
     def backward(self, gradient: Any = None) -> None:
-        """Add to `.grad` of each leaf the derivative of this single number, or of the sum of it times `gradient`.
+        """Add to `.grad` of each leaf the derivative of this single number, or of its sum times `gradient`.
 
         It may be called again; gradients add up. Raises RuntimeError when nothing here requires a gradient,
         ValueError when this is no single number and `gradient` is missing or has another shape.
         """
         if gradient is not None:
-            gradient = EmberTensor(native(gradient) if owner_of(gradient) else ops.asarray(gradient, like=self.data))
+            given = native(gradient) if owner_of(gradient) else ops.asarray(gradient, like=self.data)
+            gradient = EmberTensor(given)
         for leaf, found in backward(self, first_cotangent(self, gradient)):
             leaf.grad = wrap(found if leaf.grad is None else ops.add(leaf.grad.data, found))
 
@@ -256,7 +264,7 @@ class EmberTensor(Operators):
 
     def _elsewhere(self, data: Any) -> EmberTensor:
         if self.node is not None:
-            raise RuntimeError("a gradient's path does not lead from one device or engine to another: detach() first")
+            raise RuntimeError("a gradient's path leads to no other device or engine: detach() first")
         out = wrap(data)
         out.requires_grad = self.requires_grad
         return out
@@ -273,7 +281,8 @@ class EmberTensor(Operators):
         return other
 
     def __getstate__(self) -> dict:
-        return {**self._own(), "data": host(self.data), "dtype": str(self.dtype), "backend": self.backend.name}
+        place = {"dtype": str(self.dtype), "backend": self.backend.name}
+        return {**self._own(), "data": host(self.data), **place}
 
     def __setstate__(self, state: dict) -> None:
         values, dtype, engine = (state.pop(name) for name in ("data", "dtype", "backend"))
@@ -282,7 +291,7 @@ class EmberTensor(Operators):
         self.__dict__.update(state)
 
     def _own(self) -> dict:
-        """Return what a copy keeps besides the data: of a result no path for gradients, for a copy is a leaf."""
+        """Return what a copy keeps besides the data. A copy is a leaf: a result loses its way back."""
         state = {k: v for k, v in self.__dict__.items() if k not in ("data", "node", "index")}
         return state if self.node is None else {**state, "requires_grad": False}
 

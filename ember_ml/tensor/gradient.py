@@ -26,7 +26,7 @@ def _recording(on: bool) -> Iterator[None]:
 
 
 def no_grad() -> Any:
-    """Record nothing: a context, or with `@no_grad()` a decorator. Threads and tasks have their own switch."""
+    """Record nothing: a context, or a decorator `@no_grad()`. Threads and tasks have their own switch."""
     return _recording(False)
 
 
@@ -59,7 +59,8 @@ def backward(root: Any, cotangent: Any) -> list[tuple[Any, Any]]:
 def first_cotangent(root: Any, gradient: Any) -> Any:
     """Return the native array with which `backward` starts: ones for a single number, else the one given.
 
-    Raises RuntimeError when there is nothing to differentiate, ValueError for a missing or misshapen gradient.
+    Raises RuntimeError when there is nothing to differentiate, ValueError for a gradient that is missing or
+    has another shape.
     """
     if not root.requires_grad:
         raise RuntimeError(
@@ -68,7 +69,8 @@ def first_cotangent(root: Any, gradient: Any) -> Any:
         )
     if gradient is None:
         if root.size != 1:
-            raise ValueError(f"backward: expected a single number or a gradient, got a tensor of shape {root.shape}")
+            said = f"got a tensor of shape {root.shape}"
+            raise ValueError(f"backward: expected a single number or a gradient, {said}")
         return ops.ones_like(root.data)
     if gradient.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {gradient.shape}")

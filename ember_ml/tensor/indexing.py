@@ -1,4 +1,4 @@
-"""`x[index]` beyond the basic: arrays of integers and boolean masks, as NumPy has them, made of `take` and `where`.
+"""`x[index]` beyond the basic: arrays of integers and masks, as in NumPy, made of `take` and `where`.
 
 A mask's shape depends on its values, so it needs them: masks are for eager code, `ops.where` for compiled.
 """
@@ -52,7 +52,7 @@ def get(x: Any, index: Any) -> Any:
 
 
 def put(x: Any, updates: Any, index: Any) -> Any:
-    """Return a copy of x in which x[index] is `updates`, for an index with arrays; of repeated places the last wins."""
+    """Return a copy of x in which x[index] is `updates`, for an index with arrays; the last write wins."""
     if _is_mask_of(x, index) and shape_of(updates) in ((), shape_of(x)):
         return ops.where(index, ops.astype(updates, dtype=x.dtype), x)
     places = _take_apart(x, index)
@@ -74,9 +74,7 @@ def _put(x: Any, places: Places, updates: Any) -> Any:
     wanted = (*rest[:at], *shape, *rest[at:])
     updates = ops.broadcast_to(ops.astype(updates, dtype=x.dtype), shape=wanted)
     to_front = (*range(at, at + ndim), *range(at), *range(at + ndim, len(wanted)))
-    updates = ops.reshape(
-        ops.permute_dims(updates, axes=to_front), shape=(math.prod(shape), *rest)
-    )
+    updates = ops.reshape(ops.permute_dims(updates, axes=to_front), shape=(math.prod(shape), *rest))
     writer = _last_writers(chosen, shape_of(rows)[0])
     if not math.prod(shape):
         return x
@@ -89,7 +87,7 @@ def _put(x: Any, places: Places, updates: Any) -> Any:
 
 
 def _take_apart(x: Any, index: Any) -> Places:
-    """Return the parts of an index. Raises IndexError for too many of them, TypeError for what is no index."""
+    """Return the parts of an index. Raises IndexError for too many, TypeError for what is no index."""
     parts = [_part(p, x) for p in (index if isinstance(index, tuple) else (index,))]
     shape = shape_of(x)
     used = sum(_width(p) for p in parts)
@@ -125,7 +123,8 @@ def _part(part: Any, x: Any) -> Any:
     if isinstance(part, slice):
         return slice(*(None if n is None else _integer(n) for n in (part.start, part.stop, part.step)))
     if isinstance(part, bool) or not (type(part) in _BASIC or owner_of(part) is not None):
-        raise TypeError(f"index: expected integers, slices, None, ... or arrays of integers or truths, got {part!r}")
+        known = "integers, slices, None, ... or arrays of integers or truths"
+        raise TypeError(f"index: expected {known}, got {part!r}")
     if type(part) in _BASIC:
         return part
     dtype = as_dtype(part.dtype)
@@ -179,7 +178,7 @@ def _truths(mask: Any, x: Any) -> list:
 
 
 def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], list[int]]:
-    """Return x with `axes` in front and laid flat into one, the order of axes that it took, and their sizes."""
+    """Return x with `axes` in front, laid flat into one, the order of axes that it took, and their sizes."""
     shape = shape_of(x)
     order = (*axes, *(i for i in range(len(shape)) if i not in axes))
     sizes = [shape[i] for i in axes]

@@ -68,11 +68,11 @@ def _run(op: Op, *args: Any, **attrs: Any) -> Any:
 
 
 def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
-    """Compute without a record; note in `known` what the next call with these types and dtypes may do at once."""
+    """Compute without a record; note in `known` what the next call on these dtypes may do at once."""
     _refuse_mixed(op, args)
     if _holds_traced(args):
         return _trace(op, args, attrs)
-    if not _is_computed_whole(op, args):
+    if op.body is not None and not _is_computed_whole(op, args):
         return op.body(*args, **attrs)  # each op within lets dtypes meet by its own rule
     given = _mapped(TENSORS.unwrap, args)
     natives, result = _meet(op, given, attrs)
@@ -84,11 +84,13 @@ def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
 
 
 def _trace(op: Op, args: tuple, attrs: dict) -> Any:
-    """Compute on tensors that wrap traced values; the trace sees the other tensors, and captures them as they are."""
+    """Compute on tensors that wrap traced values; the trace captures the other tensors as they are."""
     given = _mapped(traced_in, args)
-    if any(_is_program(x) for x in lay_flat(given)):  # it lets dtypes meet, and knows which of its inputs are numbers
+    if any(
+        _is_program(x) for x in lay_flat(given)
+    ):  # it lets dtypes meet and knows its numbers
         return TENSORS.wrap(op.function(*given, **attrs))
-    if not _is_computed_whole(op, args):
+    if op.body is not None and not _is_computed_whole(op, args):
         return op.body(*args, **attrs)
     given, result = _meet(op, given, attrs)
     return TENSORS.wrap(_as_told(op.function(*given, **attrs), result)[0])
@@ -106,7 +108,7 @@ def _is_program(x: Any) -> bool:
 
 def _is_computed_whole(op: Op, args: tuple) -> bool:
     """Whether an engine's own rules for dtypes lead a composite to the same result as ours, op by op."""
-    return op.body is None or op.vjp is constant or _is_uniform(args)
+    return op.vjp is constant or _is_uniform(args)
 
 
 def _record(op: Op, args: tuple, attrs: dict) -> Any:
@@ -130,7 +132,7 @@ def _record(op: Op, args: tuple, attrs: dict) -> Any:
 
 
 def _place(x: Any) -> Any:
-    """Return what a node keeps of an argument: a leaf itself, a result as it is now, nothing of a constant."""
+    """Return what a node keeps of an argument: a leaf itself, a result as it is now, no constant."""
     if not (isinstance(x, EmberTensor) and x.requires_grad):
         return None
     return x if x.node is None else _recorded(x.data, x.node, x.index)  # x may be rebound later
@@ -149,7 +151,7 @@ def _mapped(change: Callable, args: tuple) -> tuple:
 
 
 def _meet(op: Op, args: tuple, attrs: dict) -> tuple[tuple, Any]:
-    """Return the arguments cast as the op's dtype rule says, and the dtype of the result; None where it says nothing.
+    """Return the arguments cast by the op's dtype rule, and the result's dtype; None where it has no say.
 
     Raises TypeError for kinds of dtype that the op does not take.
     """

@@ -25,7 +25,8 @@ def methods() -> Iterator[tuple[str, Callable]]:
 def _written_out(op: Op, setting: str) -> Callable:
     def method(self: Any, *items: Any, **settings: Any) -> Any:
         if items:
-            settings[setting] = items if len(items) > 1 or isinstance(items[0], int) else items[0]
+            first, *others = items
+            settings[setting] = items if others or isinstance(first, int) else first
         return op.function(self, **settings)
 
     method.__name__ = op.name

@@ -37,9 +37,7 @@ def as_html(x: Any) -> str:
         return f"<code>{caption}</code>"
     values = host(x.data)
     rows, columns = (_shown(n) for n in x.shape)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{_cell(values, i, j)}</td>' for j in columns)}</tr>" for i in rows
-    )
+    lines = "".join(f"<tr>{''.join(f'<td>{_cell(values, i, j)}</td>' for j in columns)}</tr>" for i in rows)
     return f"<table><caption><code>{caption}</code></caption>{lines}</table>"
 
 

@@ -1,4 +1,4 @@
-"""Random tensors in the seeds' spelling: the same numbers on every engine, from the stream that `set_seed` starts."""
+"""Random tensors in the seeds' spelling: the same on every engine, from the stream that `set_seed` starts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.core.dtypes import Defaults
-from ember_ml.core.keys import get_seed as get_seed
-from ember_ml.core.keys import set_seed as set_seed
 from ember_ml.tensor.creation import convert_to_tensor
 from ember_ml.tensor.ember_tensor import EmberTensor
 
@@ -27,7 +25,7 @@ def random_normal(
 
 
 def random_bernoulli(shape: Any, p: float = 0.5, dtype: Any = None, device: str | None = None) -> EmberTensor:
-    """Return ones with probability p and zeros elsewhere: floats, ready to multiply by; truths with `dtype=bool_`."""
+    """Return ones with probability p, else zeros: floats to multiply by; truths with `dtype=bool_`."""
     drawn = EmberTensor(ops.bernoulli(shape, p, like=_anchor(device)))
     return ops.astype(drawn, dtype=Defaults.float if dtype is None else dtype)
 

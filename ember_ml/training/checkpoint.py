@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training run needs to go on, in one safetensors file, written whole or not at all."""
+"""Checkpoints: all that a training run needs to go on, in one safetensors file, written whole or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "checkpoint.safetensors"
 
 
 def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: dict[str, Any]) -> Path:
-    """Write trees of arrays by name, and JSON-able facts, to `folder`; the old checkpoint stays until it is done."""
+    """Write trees of arrays by name, and JSON-able facts, to `folder`; until then the old one stays."""
     flat = {
         f"{name}/{i}": np.asarray(host(leaf), order="C")
         for name, values in arrays.items()
@@ -31,7 +31,7 @@ def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: d
     os.close(handle)
     try:
         save_file(flat, temporary, metadata={"facts": json.dumps(facts)})
-        os.replace(temporary, folder / NAME)
+        Path(temporary).replace(folder / NAME)
     finally:
         Path(temporary).unlink(missing_ok=True)
     return folder / NAME
@@ -40,7 +40,7 @@ def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: d
 def read_checkpoint(
     folder: str | os.PathLike, like: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return the trees of host arrays, in the structures of `like`, and the facts; None where there is no checkpoint.
+    """Return trees of host arrays, in the structures of `like`, and the facts; None without a checkpoint.
 
     Raises ValueError for a checkpoint of another model.
     """
@@ -58,7 +58,8 @@ def read_checkpoint(
         for mine, theirs in zip(leaves, found, strict=True):
             if tuple(mine.shape) != theirs.shape:
                 raise ValueError(
-                    f"{path} is a checkpoint of another model: {name} has shape {theirs.shape}, not {tuple(mine.shape)}"
+                    f"{path} is a checkpoint of another model: "
+                    f"{name} has shape {theirs.shape}, not {tuple(mine.shape)}"
                 )
         arrays[name] = tree.unflatten(structure, found)
     return arrays, json.loads(metadata["facts"])

@@ -24,7 +24,7 @@ class History:
 
     @property
     def steps_per_second(self) -> float:
-        """The speed of the middle epoch, leaving out the first, in which programs are compiled, where there are more."""
+        """The speed of the median epoch; the first, in which programs are compiled, counts only if alone."""
         warm = self.epochs[1:] or self.epochs
         return float(np.median([e["steps"] / e["seconds"] for e in warm])) if warm else 0.0
 
@@ -34,7 +34,8 @@ class History:
 
     def __repr__(self) -> str:
         last = f", train {self.epochs[-1]['train']:.6g}" if self.epochs else ""
-        return f"History({len(self.epochs)} epochs, {len(self.losses)} steps{last}, {self.steps_per_second:.0f} steps/s)"
+        speed = f"{self.steps_per_second:.0f} steps/s"
+        return f"History({len(self.epochs)} epochs, {len(self.losses)} steps{last}, {speed})"
 
     def _repr_html_(self) -> str:
         names = ("epoch", "train", "validation", "learning_rate")

@@ -25,8 +25,9 @@ from ember_ml.training.optimizer import Optimizer
 class Trainer:
     """Trains a module on arrays in memory, on one backend, by one compiled step.
 
-    The same seed gives the same run: order of examples and random masks depend on it, on the epoch and on the step
-    alone, so an interrupted run that is resumed ends in the numbers of an uninterrupted one, and all engines agree.
+    The same seed gives the same run: order of examples and random masks depend on it, on the epoch and on the
+    step alone, so an interrupted run that is resumed ends in the numbers of an uninterrupted one, and all
+    engines agree.
 
     `loss(output, target)` returns a single number. `clip_norm` limits the length of the whole gradient.
     """
@@ -61,12 +62,14 @@ class Trainer:
     ) -> History:
         """Train on `(inputs, targets)` and return the history; the module holds the trained parameters.
 
-        `inputs` is an array, or a tuple of arrays that the module takes; all share the first axis with `targets`.
-        `early_stopping` epochs without a better validation loss end the run, with the best parameters restored. With
-        `checkpoint`, a folder, the run is saved there after every epoch and when it is interrupted by Ctrl-C, which
-        is raised again; `resume` goes on from there. `progress` shows a bar; None: on a terminal or in a notebook.
+        `inputs` is an array, or a tuple of arrays that the module takes; all share the first axis with
+        `targets`. `early_stopping` epochs without a better validation loss end the run, with the best
+        parameters restored. With `checkpoint`, a folder, the run is saved there after every epoch and when it
+        is interrupted by Ctrl-C, which is raised again; `resume` goes on from there. `progress` shows a bar;
+        None: on a terminal or in a notebook.
 
-        Raises ValueError for arrays of different lengths, for no examples, and where early stopping lacks validation.
+        Raises ValueError for arrays of different lengths, for no examples, and where early stopping lacks
+        validation.
         """
         inputs, targets = self._loaded(data)
         size = len(targets)

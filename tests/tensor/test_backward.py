@@ -103,7 +103,7 @@ def test_a_leaf_used_twice_gets_both_parts(be):
 
 def test_a_gradient_may_be_given_for_what_is_no_single_number(be):
     x = leaf(X)
-    with pytest.raises(ValueError, match=r"expected a single number or a gradient, got a tensor of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"a single number or a gradient, got a tensor of shape \(2, 3\)"):
         (2 * x).backward()
     (2 * x).backward(tensor.array(X.tolist()))
     close(x.grad, 2 * X)
@@ -123,7 +123,7 @@ def test_a_leaf_alone_is_its_own_result(be):
 
 
 def test_nothing_that_requires_a_gradient_is_an_error(be):
-    with pytest.raises(RuntimeError, match="nothing that requires a gradient.*requires_grad=True"):
+    with pytest.raises(RuntimeError, match=r"nothing that requires a gradient.*requires_grad=True"):
         tensor.array(X.tolist()).sum().backward()
     with pytest.raises(RuntimeError, match="nothing that requires a gradient"):
         (leaf(X) > 0).sum().backward()

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from conftest import close
-from ember_ml import backend, ops, tensor
-from ember_ml.core import TABLE
+from ember_ml import backend, tensor
 from ember_ml.tensor import EmberTensor, convert_to_tensor
 
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "float32")
 
 
 def test_lists_and_numbers_become_tensors_of_the_active_engine(be):
-    for data, dtype in (([[1.0, 2.0]], "float32"), ([1, 2], "int64"), ([True, False], "bool"), (2.5, "float32"), (3, "int64"), (1j, "complex64")):
+    given = [([[1.0, 2.0]], "float32"), ([1, 2], "int64"), ([True, False], "bool")]
+    for data, dtype in [*given, (2.5, "float32"), (3, "int64"), (1j, "complex64")]:
         x = convert_to_tensor(data)
         assert type(x) is EmberTensor
         assert x.backend is be
@@ -180,7 +180,7 @@ def test_values_leave_as_python_numbers(be):
     assert not tensor.array(0.0)
     with pytest.raises(ValueError, match=r"float: expected a single value, got a tensor of shape \(2,\)"):
         float(tensor.array([1.0, 2.0]))
-    with pytest.raises(ValueError, match="ambiguous; use ops.any or ops.all"):
+    with pytest.raises(ValueError, match=r"truth of a tensor of shape \(2,\) is ambiguous"):
         bool(tensor.array([1.0, 2.0]))
     with pytest.raises(TypeError, match="expected a single integer, got float32"):
         range(tensor.array(2.0))
@@ -244,6 +244,22 @@ def test_moving_is_a_copy_that_says_what_it_cannot_do():
         tensor.to_backend(w * 2, "torch")
 
 
+def test_a_dtype_is_never_narrowed_on_the_way():
+    if "jax" not in backend.available_backends():
+        pytest.skip("needs JAX")
+    import jax
+
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(TypeError, match="jax has no dtype int64 here; first cast"):
+            tensor.to_backend(np.array([2**40]), "jax")
+        with pytest.raises(TypeError, match="jax has no float64 while its 64-bit mode is off"):
+            tensor.to_backend(np.array([0.5]), "jax")
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
 def test_to_changes_dtype_and_device(be):
     x = tensor.ones(2)
     assert x.to() is x
@@ -270,7 +286,7 @@ def test_repr_shows_values_and_what_they_are(be):
     assert repr(x) == (
         f"EmberTensor([[1. 2.]\n             [3. 4.]], shape=(2, 2), dtype=float32, backend={be})"
     )
-    assert repr(tensor.array(3, requires_grad=False)) == f"EmberTensor(3, shape=(), dtype=int64, backend={be})"
+    assert repr(tensor.array(3)) == f"EmberTensor(3, shape=(), dtype=int64, backend={be})"
     assert repr(tensor.array([0.5], requires_grad=True)).endswith("requires_grad=True)")
     assert len(repr(tensor.zeros((1000, 1000)))) < 1000
 
@@ -281,7 +297,8 @@ def test_html_is_a_small_table(be):
     assert "<td>2.5</td>" in page
     assert f"shape=(2, 2), dtype=float32, backend={be}" in page
     assert tensor.zeros((1000, 1000))._repr_html_().count("<td>") == 121
-    assert tensor.zeros(3)._repr_html_() == f"<code>EmberTensor shape=(3,), dtype=float32, backend={be}</code>"
+    line = tensor.zeros(3)._repr_html_()
+    assert line == f"<code>EmberTensor shape=(3,), dtype=float32, backend={be}</code>"
 
 
 def test_tensors_hash_by_identity(be):
@@ -350,9 +367,3 @@ def test_tensors_travel_through_threads_and_engines_side_by_side():
     for name in names:
         assert found[name][0] == name
         np.testing.assert_allclose(found[name][1], found["numpy"][1], rtol=1e-4)
-
-
-def test_tensors_name_no_more_ops_than_the_table():
-    x = tensor.ones(2)
-    assert {name for name in dir(x) if name in TABLE} <= set(TABLE)
-    assert ops.add.__name__ == "add"

@@ -109,8 +109,8 @@ def test_arrays_of_two_engines_are_refused_by_name():
 
 
 def test_what_is_no_array_is_refused(be):
-    with pytest.raises(TypeError, match=r"add: expected arrays, got list; make one with ember_ml.tensor.array"):
-        made(A) + [1.0, 2.0, 3.0]
+    with pytest.raises(TypeError, match=r"add: expected arrays, got list; make one with ember_ml\.tensor"):
+        ops.add(made(A), [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"matmul: inner sizes differ, \(2, 3\) @ \(2, 3\)"):
         made(A) @ made(B)
     assert (made(A) == None) is False  # noqa: E711
@@ -158,10 +158,12 @@ def test_python_numbers_are_weak(be, dtype, number, result):
 
 def test_integers_divide_and_average_to_the_default_float(be):
     i = tensor.arange(1, 5)
-    for got, want in ((i / i, 1), (i / 2, np.arange(1, 5) / 2), (i.mean(), 2.5), (i.var(), 1.25), (i.exp(), np.exp([1, 2, 3, 4]))):
+    n = np.arange(1, 5)
+    pairs = [(i / i, 1), (i / 2, n / 2), (i.mean(), 2.5), (i.var(), 1.25), (i.exp(), np.exp(n))]
+    for got, want in pairs:
         assert got.dtype == "float32"
         close(got, np.broadcast_to(np.float32(want), got.shape))
-    close(i.softmax(), np.exp([1, 2, 3, 4]) / np.exp([1, 2, 3, 4]).sum())
+    close(i.softmax(), np.exp(n) / np.exp(n).sum())
 
 
 def test_a_changed_default_float_counts_at_once(be):
@@ -188,7 +190,7 @@ def test_kinds_of_dtype_that_an_op_does_not_take_are_refused(be):
         truths + truths
     with pytest.raises(TypeError, match="bitwise_and: expected boolean"):
         made(A) & made(A)
-    with pytest.raises(TypeError, match="expected .* arrays, got complex64"):
+    with pytest.raises(TypeError, match=r"expected .* arrays, got complex64"):
         tensor.array([1j]).clip(0.0, 1.0)
 
 
@@ -216,8 +218,8 @@ def test_methods_are_the_ops_of_the_table(be):
 
 
 def test_every_op_that_takes_one_array_first_is_a_method():
-    missing = {n for n, op in TABLE.items() if not (op.creates or op.sequence)} - set(dir(EmberTensor)) - {"where"}
-    assert not missing
+    wanted = {name for name, op in TABLE.items() if not (op.creates or op.sequence)} - {"where"}
+    assert wanted <= set(dir(EmberTensor))
 
 
 def test_results_of_a_subclass_are_plain_tensors(be):

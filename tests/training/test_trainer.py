@@ -73,7 +73,7 @@ def test_same_seed_same_run_and_another_seed_another(net):
 
 
 class Interrupting:
-    """A loss that lets the run be stopped after some steps: Ctrl-C is raised by the bar's callback instead."""
+    """A loss that lets the run be stopped after some steps: the bar's callback raises Ctrl-C instead."""
 
     def __init__(self, after):
         self.after, self.seen = after, 0

@@ -11,8 +11,8 @@ from ember_ml.nn.modules.module import Module
 class Dropout(Module):
     """Sets values to 0 with probability `rate` while training, and scales the others by 1 / (1 - rate).
 
-    A fresh mask at every call, in compiled functions too, from the seeded stream; layers with different `seed`
-    draw differently from the same key.
+    A fresh mask at every call, in compiled functions too, from the seeded stream; layers with different
+    `seed` draw differently from the same key.
     """
 
     def __init__(self, rate: float = 0.5, seed: int | None = None):

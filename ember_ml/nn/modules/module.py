@@ -76,9 +76,12 @@ class Module:
         first = next((x for x in tree.leaves(given) if owner_of(x) is not None), None)
         if self.built or first is None:
             return
+        if type(self).build is Module.build:
+            self.built = True
+            return
         if self.origin is not None:  # what is built lasts, the copy does not
             self.origin._build_for(given)
-            vars(self).update(vars(replaced(self.origin, {})), training=self.training)
+            vars(self).update(vars(replaced(self.origin, {})))
             return
         outside = AMBIENT.set(None)  # first values are numbers, not part of a program that is being recorded
         try:
@@ -107,7 +110,7 @@ class Module:
         setattr(self, name, module)
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Yield every parameter and its dotted name, in order of assignment; a shared one by its first alone."""
+        """Yield every parameter and its dotted name, in order of assignment; a shared one by its first."""
         yield from self._named(Parameter, prefix, recurse)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -164,6 +167,8 @@ class Module:
 
         def items(module: Module, path: str) -> Iterator[tuple[str, Any]]:
             for name, value in list(vars(module).items()):
+                if name == "origin":
+                    continue
                 yield from walk(value, f"{path}.{name}" if path else name)
 
         yield from items(self, prefix)
@@ -261,6 +266,10 @@ class Module:
         from ember_ml.nn.functional import functional_call
 
         return functional_call(self, params, *args)[0]
+
+    def compile_key(self) -> tuple:
+        """Return what a compiled form of this module depends on besides its arguments: modes, and values of buffers."""
+        return (*(m.training for m in self.modules()), *(id(b.data) for b in self.buffers()))
 
     def __repr__(self) -> str:
         inner = [f"  ({name}): {m!r}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]

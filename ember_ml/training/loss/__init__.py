@@ -10,7 +10,7 @@ REDUCTIONS = {"mean": ops.mean, "sum": ops.sum, "none": lambda x: x}
 
 
 class Loss:
-    """The base of losses. A subclass defines `each`, the loss of every value; `reduction` says how they are joined."""
+    """The base of losses: a subclass defines `each`, the loss of every value, and `reduction` joins them."""
 
     def __init__(self, reduction: str = "mean"):
         if reduction not in REDUCTIONS:

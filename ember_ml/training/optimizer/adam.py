@@ -12,7 +12,8 @@ from ember_ml.training.optimizer.optimizer import Optimizer, Schedule
 class Adam(Optimizer):
     """Adaptive moments (Kingma and Ba 2015, algorithm 1), as torch.optim.Adam.
 
-    `weight_decay` adds that share of p to g; `amsgrad` divides by the largest second moment so far (Reddi et al. 2018).
+    `weight_decay` adds that share of p to g; `amsgrad` divides by the largest second moment so far (Reddi et
+    al. 2018).
     """
 
     def __init__(

@@ -16,9 +16,9 @@ Schedule = Callable[[Any], Any]  # from the number of steps taken to a learning 
 class Optimizer:
     """The base of optimizers.
 
-    Pure: `state = init(params)`, then `params, state = update(params, grads, state)`, on trees of arrays of any engine,
-    inside compiled functions too. Mutable: given `params`, tensors with gradients, `step()` changes them in place.
-    A subclass defines `moments`, the names of its running averages, and `direction`.
+    Pure: `state = init(params)`, then `params, state = update(params, grads, state)`, on trees of arrays of
+    any engine, inside compiled functions too. Mutable: given `params`, tensors with gradients, `step()`
+    changes them in place. A subclass defines `moments`, the names of its running averages, and `direction`.
     """
 
     moments: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Optimizer:
         return {"step": ops.zeros((), dtype="float32", like=first)} | dict.fromkeys(self.moments, zeros)
 
     def update(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the parameters after one step, and the state. All three are trees; params and grads of one structure."""
+        """Return the parameters after one step, and the state; `grads` has the structure of `params`."""
         step = ops.add(state["step"], 1.0)
         rate = self.rate(state["step"])
         flat, structure = tree.flatten(params)
@@ -60,11 +60,11 @@ class Optimizer:
         return self.learning_rate(steps) if callable(self.learning_rate) else self.learning_rate
 
     def direction(self, p: Any, g: Any, moments: list, step: Any) -> tuple[Any, list]:
-        """Return what is to be subtracted, before the learning rate, and the new moments; `step` counts from 1."""
+        """Return what to subtract, but for the learning rate, and the new moments; `step` counts from 1."""
         raise TypeError(f"{type(self).__name__} has no direction method")
 
     def step(self) -> None:
-        """Take one step on the parameters given to the constructor, by their gradients. Those without one stay."""
+        """Take one step on the constructor's parameters, by their gradients; those without one stay."""
         live = [p for p in self.params if p.grad is not None]
         if not live:
             raise ValueError(
@@ -85,7 +85,7 @@ class Optimizer:
 
 
 def cosine_decay(initial: float, steps: int) -> Schedule:
-    """Return the schedule from `initial` to 0 along half a cosine over `steps` (Loshchilov and Hutter 2017, eq. 5)."""
+    """Return the schedule from `initial` to 0 by half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
 
     def rate(taken: Any) -> Any:
         share = ops.minimum(ops.divide(taken, float(max(steps, 1))), 1.0)

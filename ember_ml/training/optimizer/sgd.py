@@ -10,9 +10,10 @@ from ember_ml.training.optimizer.optimizer import Optimizer, Schedule
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum (Sutskever et al. 2013), as torch.optim.SGD: v = momentum v + g; p -= rate v.
+    """Gradient descent with momentum (Sutskever et al. 2013), as torch.optim.SGD.
 
-    `weight_decay` adds that share of p to g; `nesterov` steps along g + momentum v.
+    v = momentum v + g; p -= rate v. `weight_decay` adds that share of p to g; `nesterov` steps along
+    g + momentum v.
     """
 
     def __init__(

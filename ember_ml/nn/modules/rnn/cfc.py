@@ -107,9 +107,9 @@ class WiredCfCCell(Cell):
     """CfC cells in the layers of a neuron map: inputs -> inter -> command -> motor neurons.
 
     Each layer is a `CfCCell` without backbone that sees the layer before it through the map's synapses. The
-    mask covers the state heads and, as in ncps, not the time gate; `mask_time_gate=True` covers it too. Within
-    a layer all neurons feed each other. The state is in the map's order of neurons, motor neurons first; they
-    are the output. `neuron_map` may be a layer that has a map, or a number of neurons.
+    mask covers the state heads and, as in ncps, not the time gate; `mask_time_gate=True` covers it too.
+    Within a layer all neurons feed each other. The state is in the map's order of neurons, motor neurons
+    first; they are the output. `neuron_map` may be a layer that has a map, or a number of neurons.
     """
 
     layers: list[CfCCell]  # in the order of computation: the last one holds the motor neurons
@@ -180,9 +180,9 @@ class WiredCfCCell(Cell):
 class CfC(RecurrentLayer):
     """A closed-form continuous-time network over sequences. Shapes and elapsed times: see `RecurrentLayer`.
 
-    `neuron_map` is a map (a `WiredCfCCell` is made), a number of neurons (a `CfCCell` with a backbone), a cell
-    of either kind, or a layer that has a map. The number of inputs is that of the map, `input_size`, or of the
-    first input.
+    `neuron_map` is a map (a `WiredCfCCell` is made), a number of neurons (a `CfCCell` with a backbone), a
+    cell of either kind, or a layer that has a map. The number of inputs is that of the map, `input_size`,
+    or of the first input.
     """
 
     def __init__(

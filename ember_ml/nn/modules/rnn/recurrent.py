@@ -78,7 +78,8 @@ class RecurrentLayer(Module):
     outputs (batch, time, output_size), or those of the step computed last alone, and with `return_state` the
     state after it.
 
-    `go_backwards` starts at the end; every step keeps its own elapsed time, and outputs the order of the inputs.
+    `go_backwards` starts at the end; every step keeps its own elapsed time, and outputs the order of the
+    inputs.
     """
 
     cell: Cell
@@ -90,7 +91,7 @@ class RecurrentLayer(Module):
     def forward(
         self, inputs: Any, initial_state: Any = None, time_deltas: Any = None, *, timespans: Any = None
     ) -> Any:
-        """Run the cell along sequences; `time_deltas` (`timespans` in ncps) is the time since the step before."""
+        """Run the cell along sequences; `time_deltas` (`timespans`) is the time since the step before."""
         if time_deltas is not None and timespans is not None:
             raise ValueError(
                 f"{type(self).__name__}: give time_deltas or timespans, which mean the same, not both"
@@ -171,7 +172,7 @@ def checked_times(times: Any, name: str, dtype: Any) -> Any:
 
 
 def as_map(given: Any, name: str) -> NeuronMap:
-    """Return a map, that of a layer or cell which has one, or for a number of neurons the fully connected one."""
+    """Return a map, that of a layer which has one, or for a number of neurons the fully connected one."""
     found = getattr(given, "neuron_map", given)
     if isinstance(found, int) and not isinstance(found, bool):
         return FullyConnectedMap(found)
