@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import close
-from samples import call, cases, sample, takes_floats
 
+from conftest import close
 from ember_ml import backend, ops
 from ember_ml.compiler import compile, grad
 from ember_ml.core import Spec, as_dtype, tree
 from ember_ml.core.trace import constant
+from samples import call, cases, sample, takes_floats
 
 CASES = cases()
 IDS = [f"{op.name}-{i}" for op, i in CASES]

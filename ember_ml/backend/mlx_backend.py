@@ -166,6 +166,7 @@ def _dtype_of(name: str) -> mx.Dtype:
 # MLX's dtypes do not pickle by themselves, and compiled functions keep them.
 copyreg.pickle(mx.Dtype, lambda dtype: (_dtype_of, (str(dtype).rpartition(".")[2],)))
 
+
 def _compiles() -> bool:
     """Whether mx.compile can work: on a CPU it asks g++."""
     return mx.is_available(mx.gpu) or shutil.which("g++") is not None

@@ -175,16 +175,19 @@ class TorchBackend(Backend):
 
 def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
     """Return an index without negative steps, which torch lacks, and the axes of its result to be flipped."""
-    parts: tuple[Any, ...] = index if type(index) is tuple else (index,)
-    if not any(type(i) is slice and (i.step or 1) < 0 for i in parts):
+    if not any(map(_is_backward, index if type(index) is tuple else (index,))):
         return index, []
     plain, mirrored, out, sizes = [], [], 0, iter(shape)
     for i in expand_index(index, len(shape)):
         size = 0 if i is None else next(sizes)
-        if type(i) is slice and (i.step or 1) < 0:
+        if _is_backward(i):
             places = range(*i.indices(size))[::-1]
             i = slice(places.start, places.stop, places.step)
             mirrored.append(out)
         plain.append(i)
         out += type(i) is not int
     return tuple(plain), mirrored
+
+
+def _is_backward(part: Any) -> bool:
+    return type(part) is slice and (part.step or 1) < 0

@@ -110,7 +110,7 @@ def _told(args, attrs):
 
 @primitive(shape=_listed, dtype=_told, arrays=("like",), vjp=constant)
 def asarray(obj, *, dtype=None, device=None, like=None):
-    """An array of the numbers in nested lists or a host array; a float becomes the default one unless told."""
+    """An array of the numbers in nested lists or a host array; floats get the default dtype unless told."""
 
 
 @primitive(

@@ -86,9 +86,7 @@ def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
 def _trace(op: Op, args: tuple, attrs: dict) -> Any:
     """Compute on tensors that wrap traced values; the trace captures the other tensors as they are."""
     given = _mapped(traced_in, args)
-    if any(
-        _is_program(x) for x in lay_flat(given)
-    ):  # it lets dtypes meet and knows its numbers
+    if any(_is_program(x) for x in lay_flat(given)):  # it lets dtypes meet and knows its numbers
         return TENSORS.wrap(op.function(*given, **attrs))
     if op.body is not None and not _is_computed_whole(op, args):
         return op.body(*args, **attrs)

@@ -268,7 +268,7 @@ class Module:
         return functional_call(self, params, *args)[0]
 
     def compile_key(self) -> tuple:
-        """Return what a compiled form of this module depends on besides its arguments: modes, and values of buffers."""
+        """Return what its compiled form depends on besides its arguments: modes, and values of buffers."""
         return (*(m.training for m in self.modules()), *(id(b.data) for b in self.buffers()))
 
     def __repr__(self) -> str:

@@ -208,8 +208,9 @@ class CfC(RecurrentLayer):
             return
         is_count = isinstance(neuron_map, int) and not isinstance(neuron_map, bool)
         self.neuron_map = neuron_map if is_count else as_map(neuron_map, "CfC")
-        if input_size is not None or getattr(self.neuron_map, "input_dim", None) is not None:
-            self.build((input_size or self.neuron_map.input_dim,))
+        known = input_size or getattr(self.neuron_map, "input_dim", None)
+        if known is not None:
+            self.build((known,))
             self.built = True
 
     def build(self, input_shape: tuple[int, ...]) -> None:

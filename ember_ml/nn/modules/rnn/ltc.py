@@ -38,7 +38,9 @@ class LTCCell(Cell):
     w: Parameter  # (synapses,), kept >= 0; likewise sigma, mu, erev
     sensory_w: Parameter  # (sensory synapses,), kept >= 0; likewise sensory_sigma, sensory_mu, sensory_erev
     input_w: Parameter | None  # (inputs,), the affine map of the inputs, with input_b
+    input_b: Parameter | None
     output_w: Parameter | None  # (motor neurons,), the affine map of the outputs, with output_b
+    output_b: Parameter | None
 
     def __init__(
         self,
@@ -170,8 +172,9 @@ class LTC(RecurrentLayer):
             self.input_size, self.built = neuron_map.input_size, True
             return
         self.neuron_map = as_map(neuron_map, "LTC")
-        if input_size is not None or self.neuron_map.input_dim is not None:
-            self.build((input_size or self.neuron_map.input_dim,))
+        known = input_size or self.neuron_map.input_dim
+        if known is not None:
+            self.build((known,))
             self.built = True
 
     def build(self, input_shape: tuple[int, ...]) -> None:

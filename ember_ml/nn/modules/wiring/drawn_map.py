@@ -22,7 +22,7 @@ class DrawnMap(NeuronMap):
             self._keep(*self._draw(rng))
 
     @abstractmethod
-    def _draw(self, rng):
+    def _draw(self, rng) -> tuple[np.ndarray, ...]:
         """Return signed matrices `(units, units)` and `(input_dim, units)`."""
 
     def _keep(self, drawn, sensory_drawn):

@@ -23,6 +23,6 @@ class FullyConnectedMap(DrawnMap):
 
     def _draw(self, rng):
         return tuple(
-            polarised(rng, np.ones((sources, self.units), dtype=bool), MOSTLY_EXCITATORY)
-            for sources in (self.units, self.input_dim)
+            polarised(rng, np.ones_like(matrix, dtype=bool), MOSTLY_EXCITATORY)
+            for matrix in (self.adjacency_matrix, self.sensory_adjacency_matrix)
         )

@@ -7,6 +7,7 @@ import inspect
 import operator
 from abc import ABC, abstractmethod
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class NeuronMap(ABC):
     sparsity_level: float | None  # None where the map was not drawn from one
     seed: int | None
     adjacency_matrix: np.ndarray  # (units, units) int32 in {-1, 0, 1}; row = source, column = destination
-    sensory_adjacency_matrix: np.ndarray | None  # (input_dim, units), likewise; None until input_dim is known
+    sensory_adjacency_matrix: Any  # (input_dim, units), likewise; None until input_dim is known
 
     def __init__(self, units, output_dim=None, input_dim=None, sparsity_level=0.5, seed=None):
         self.units = self._count("units", units)
@@ -188,7 +189,7 @@ class NeuronMap(ABC):
         wiring._restore(config)
         return wiring
 
-    __hash__ = None  # synapses can be added, so equality may change
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - synapses can be added, so equality may change
 
     def __eq__(self, other):
         if type(self) is not type(other):
