@@ -25,7 +25,8 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
 demo: $(VENV)/.with-data,plot
-	$(VENV)/bin/ember-ml train examples/data/co2.csv --target co2 --time date --horizon 13 --out runs/demo --overwrite
+	$(VENV)/bin/ember-ml train examples/data/co2.csv --target co2 --time date --horizon 13 --unit ppm \
+	  --out runs/demo --overwrite
 
 # One thread each: two workers on two cores leave none to spare for an engine's own pool.
 test: $(VENV)/.with-test

@@ -1,7 +1,6 @@
 """The command as people run it: in a process of its own, which must never show a traceback."""
 
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 SMALL = ("--horizon", "4", "--window", "6", "--units", "12", "--epochs", "2")
-WITHOUT = "import sys; sys.modules.update(dict.fromkeys({names!r})); from ember_ml.cli import main; main()"
+MAIN = "from ember_ml.cli import main; main()"
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys({!r})); "  # as if these were not installed
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 
 
 @dataclass
@@ -18,9 +20,9 @@ class Command:
 
     folder: object
 
-    def line(self, args, without=()):
-        """What to run; the packages in `without` seem not to be installed."""
-        start = ["-c", WITHOUT.format(names=list(without))] if without else ["-m", "ember_ml.cli"]
+    def line(self, args, first=""):
+        """What to run; `first` is Python that goes before it."""
+        start = ["-c", first + MAIN] if first else ["-m", "ember_ml.cli"]
         return [sys.executable, *start, *map(str, args)]
 
     def surroundings(self, **env):
@@ -28,10 +30,10 @@ class Command:
         home = {"EMBER_ML_HOME": str(self.folder / "home"), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
         return {**kept, **home, **env}
 
-    def __call__(self, *args, without=(), status=0, stdout=subprocess.PIPE, preexec_fn=None, **env):
+    def __call__(self, *args, first="", status=0, stdout=subprocess.PIPE, **env):
         done = subprocess.run(
-            self.line(args, without), cwd=self.folder, env=self.surroundings(**env), text=True, check=False,
-            stdout=stdout, stderr=subprocess.PIPE, timeout=300, preexec_fn=preexec_fn,
+            self.line(args, first), cwd=self.folder, env=self.surroundings(**env), text=True, check=False,
+            stdout=stdout, stderr=subprocess.PIPE, timeout=300,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == status, f"{done.returncode}: {done.stdout or ''}{done.stderr}"
@@ -40,8 +42,8 @@ class Command:
     def start(self, *args):
         """Begin, and leave it running; Ctrl-C reaches it even if this process ignores it."""
         return subprocess.Popen(
-            self.line(args), cwd=self.folder, env=self.surroundings(), text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            self.line(args, HEARS_CTRL_C), cwd=self.folder, env=self.surroundings(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
 

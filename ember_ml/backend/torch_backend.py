@@ -180,7 +180,7 @@ def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
     plain, mirrored, out, sizes = [], [], 0, iter(shape)
     for i in expand_index(index, len(shape)):
         size = 0 if i is None else next(sizes)
-        if _is_backward(i):
+        if type(i) is slice and _is_backward(i):
             places = range(*i.indices(size))[::-1]
             i = slice(places.start, places.stop, places.step)
             mirrored.append(out)

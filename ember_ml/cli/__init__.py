@@ -11,6 +11,7 @@ import sys
 
 def main() -> None:
     """Run the command, and end the process with its status."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # or torch is 8 times slower on a busy machine
     try:
         from ember_ml.cli.app import app
 

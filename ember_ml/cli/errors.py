@@ -11,9 +11,6 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 from rich.text import Text
-from safetensors import SafetensorError
-
-from ember_ml.data import DataError
 
 STOPPED = 130  # the exit status of what Ctrl-C ended
 REMEDIES = {
@@ -36,7 +33,12 @@ class Stopped(KeyboardInterrupt):
 @contextmanager
 def reported() -> Iterator[None]:
     """Turn what can go wrong within the context into a message on stderr and a non-zero exit status."""
+    from safetensors import SafetensorError
+
+    from ember_ml.data import DataError
+
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of numbers too large: the loss will tell
         warnings.showwarning = lambda message, *_: say("note", str(message), style="yellow")
         try:
             yield
@@ -58,7 +60,8 @@ def reported() -> Iterator[None]:
 
 def say(kind: str, text: str, *, style: str = "bold red") -> None:
     """Write `kind: text` to stderr."""
-    Console(stderr=True).print(Text.assemble((f"{kind}:", style), f" {text}"), soft_wrap=True)
+    console = Console(stderr=True)
+    console.print(Text.assemble((f"{kind}:", style), f" {text}"), soft_wrap=not console.is_terminal)
 
 
 def words_of(error: OSError) -> str:

@@ -42,11 +42,14 @@ def predict(folder: RunFolder, data: Path, *, out: Path | None, backend: str) ->
     outputs = Trainer(module, SGD(), backend=engine).predict(inputs(windows))
     forecast = plan.to_values(outputs, windows)
     text = forecast_csv(windows, {"forecast": forecast})
+    said = summary(windows, forecast)
+    if folder.config()["data"]["sha256"] == table.sha256:
+        said += "; it was trained on some of these"
     if out is not None:
         write_whole(out, text)
-        Console(highlight=False).print(f"{out}: {summary(windows, forecast)}", soft_wrap=True)
+        Console(highlight=False).print(f"{out}: {said}", soft_wrap=True)
     elif sys.stdout.isatty():
-        show(plan, windows, forecast)
+        show(plan, windows, forecast, said)
     else:
         sys.stdout.write(text)
 
@@ -79,8 +82,8 @@ def summary(windows: Examples, forecast: np.ndarray) -> str:
     return f"{words}; RMSE {rmse:.4g} on the {int(known.sum()):,} whose truth is known"
 
 
-def show(plan: ForecastPlan, windows: Examples, forecast: np.ndarray) -> None:
-    """Show the last forecasts on a terminal."""
+def show(plan: ForecastPlan, windows: Examples, forecast: np.ndarray, said: str) -> None:
+    """Show the last forecasts on a terminal, and what there is to say of all."""
     console = Console(highlight=False)
     grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for name, side in (
@@ -101,5 +104,5 @@ def show(plan: ForecastPlan, windows: Examples, forecast: np.ndarray) -> None:
     for made, when, value, truth in rows:
         grid.add_row(made, when, f"{value:.6g}", "" if np.isnan(truth) else f"{truth:.6g}")
     console.print(grid)
-    console.print(summary(windows, forecast), soft_wrap=True)
+    console.print(said, soft_wrap=True)
     console.print("The last ones are shown; --out FILE, or a pipe, takes them all as CSV.", style="dim")

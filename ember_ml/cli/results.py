@@ -182,7 +182,8 @@ def model_facts(settings: Settings, problem: ForecastProblem, fit: Fit) -> dict[
     return {
         "Network": fit.module.words,
         "Parameters": f"{fit.module.num_parameters():,}",
-        "Window": f"{settings.window} observations of {', '.join(problem.plan.features)}",
+        "Window": f"{settings.window} observations, and the times between them",
+        "Inputs": ", ".join(problem.plan.features),
         "Training": f"{len(history.epochs)} epochs{stopped}, {steps}",
         "Optimizer": f"Adam, learning rate {settings.learning_rate:g}, falling to 0 along a cosine",
         "Loss": "mean squared error",

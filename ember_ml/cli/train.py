@@ -112,6 +112,7 @@ def fit(task: Task, engine: str, folder: RunFolder, *, resume: bool, screen: Tra
             early_stopping=settings.early_stopping,
             checkpoint=folder.checkpoint / engine,
             resume=resume,
+            progress=f"{engine:<8}",
         )
     except ValueError as error:
         raise CommandError(str(error)) from error

@@ -69,6 +69,8 @@ class _Printer:
         """Return a keyword's value as text; what is created joins the first input's engine and device."""
         if name == "like" and step.op.creates:
             return anchor or "None"
+        if getattr(value, "dtype", None) is not None:  # host data, such as asarray's
+            return self.held(value)
         return self.written(value)
 
     def written(self, x: Any) -> str:
@@ -95,8 +97,12 @@ class _Printer:
 
         Raises TypeError for an array of another engine.
         """
+        return self.held(self.native(x))
+
+    def held(self, x: Any) -> str:
+        """Return the name under which the program finds an object."""
         name = self.constants.setdefault(id(x), f"c{len(self.constants)}")
-        self.scope[name] = self.native(x)
+        self.scope[name] = x
         return name
 
     def native(self, x: Any) -> Any:

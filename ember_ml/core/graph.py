@@ -15,7 +15,7 @@ from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.op import Op, op_named
 from ember_ml.core.reverse import key_of
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import Node, Trace, Traced, new_trace
+from ember_ml.core.trace import Node, Trace, Traced, new_trace, traced_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) 
     with new_trace(typed=True, expands=expands) as trace:
         inputs = [trace.input(s) for s in specs]
         outputs, structure = tree.flatten(f(*inputs))
+    outputs = [traced_in(x) for x in outputs]
     graph, captured = build_graph(trace, [*inputs, *trace.key_inputs], outputs, structure)
     return graph, captured, bool(trace.key_inputs)
 

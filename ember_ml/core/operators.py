@@ -1,10 +1,11 @@
-"""Python's operators, derived from the table for every kind of array of ours."""
+"""Python's operators and the ops as methods, derived from the table for every kind of array of ours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ember_ml.core.op import TABLE
+from ember_ml.core.op import ALIASES, TABLE, Op
 
 BINARY = {
     "add": "add",
@@ -31,9 +32,12 @@ COMPARISONS = {
 }
 UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
+_WRITTEN_OUT = {"reshape": "shape", "broadcast_to": "shape", "permute_dims": "axes", "transpose": "axes"}
+_NOT_METHODS = frozenset({"where"})  # its first argument is a condition, and other libraries disagree
+
 
 class Operators:
-    """`x + y`, `-x`, `x @ y`, `x < y`, `x[i]`: each calls the op of the table."""
+    """`x + y`, `-x`, `x @ y`, `x < y`, `x[i]`, `x.sum(axis=0)`: each calls the op of the table."""
 
     __slots__ = ()
 
@@ -41,11 +45,21 @@ class Operators:
         return TABLE["getitem"](self, index=index)
 
 
-def _binary(op: str) -> Any:
-    def method(self: Any, other: Any) -> Any:
-        return TABLE[op].function(self, other)
+def derive_operators() -> None:
+    """Give `Operators` its methods, once the table is full; `ember_ml.ops` calls this.
 
-    return method
+    An op's function is a method as it stands, which saves a call: operators, and every op whose first
+    argument is one array, under its aliases too.
+    """
+    for name, op in (BINARY | COMPARISONS | UNARY).items():
+        setattr(Operators, f"__{name}__", TABLE[op].function)
+    for name, op in BINARY.items():
+        setattr(Operators, f"__r{name}__", _reflected(op))
+    for name in [*TABLE, *ALIASES]:
+        op = TABLE[ALIASES.get(name, name)]
+        if not (op.creates or op.sequence or op.name in _NOT_METHODS):
+            setting = _WRITTEN_OUT.get(op.name)
+            setattr(Operators, name, _written_out(op, setting) if setting else op.function)
 
 
 def _reflected(op: str) -> Any:
@@ -55,17 +69,13 @@ def _reflected(op: str) -> Any:
     return method
 
 
-def _unary(op: str) -> Any:
-    def method(self: Any) -> Any:
-        return TABLE[op].function(self)
+def _written_out(op: Op, setting: str) -> Callable:
+    def method(self: Any, *items: Any, **settings: Any) -> Any:
+        if items:
+            first, *others = items
+            settings[setting] = items if others or isinstance(first, int) else first
+        return op.function(self, **settings)
 
+    method.__name__ = op.name
+    method.__doc__ = f"{op.define.__doc__}\n\nThe {setting} may be written out: `x.{op.name}(0, 1)`."
     return method
-
-
-for _name, _op in BINARY.items():
-    setattr(Operators, f"__{_name}__", _binary(_op))
-    setattr(Operators, f"__r{_name}__", _reflected(_op))
-for _name, _op in COMPARISONS.items():
-    setattr(Operators, f"__{_name}__", _binary(_op))
-for _name, _op in UNARY.items():
-    setattr(Operators, f"__{_name}__", _unary(_op))

@@ -12,7 +12,7 @@ from typing import Any
 from ember_ml.core.op import TABLE, Op
 from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import spec_of
-from ember_ml.core.trace import Node, Traced, new_trace
+from ember_ml.core.trace import Node, Traced, new_trace, traced_in
 
 
 def dissolves(op: Op) -> bool:
@@ -27,7 +27,7 @@ def linearize(f: Callable, primals: Sequence) -> tuple[list, Callable[[Sequence]
     """
     with new_trace(typed=False, expands=dissolves) as trace:
         inputs = [trace.input(x) for x in primals]
-        outs = list(f(*inputs))
+        outs = [traced_in(x) for x in f(*inputs)]
 
     def pull(cotangents: Sequence) -> list:
         roots = [(x, g) for x, g in zip(outs, cotangents, strict=True) if g is not None and mine(x)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialised
 
 from ember_ml import ops
 from ember_ml.nn.modules.activations import ACTIVATIONS
@@ -35,7 +35,7 @@ def save(module: Module, path: str | os.PathLike) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        save_file(tensors, temporary, metadata=metadata)
+        temporary.write_bytes(serialised(tensors, metadata=metadata))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from ember_ml.core.keys import get_stream as get_stream
 from ember_ml.core.keys import set_seed as set_seed
 from ember_ml.core.keys import set_stream as set_stream
 from ember_ml.core.op import ALIASES, TABLE, alias, unknown
+from ember_ml.core.operators import derive_operators
 from ember_ml.ops.activation import elu as elu
 from ember_ml.ops.activation import gelu as gelu
 from ember_ml.ops.activation import leaky_relu as leaky_relu
@@ -144,6 +145,8 @@ alias("power", "pow")
 alias("take", "gather")
 alias("astype", "cast")
 alias("cumulative_sum", "cumsum")
+
+derive_operators()
 
 
 def __getattr__(name):

@@ -16,13 +16,12 @@ from ember_ml.backend import Backend, get_backend
 from ember_ml.core import DType, as_dtype
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.op import ALIASES, TABLE
-from ember_ml.core.operators import BINARY, COMPARISONS, UNARY, Operators
+from ember_ml.core.operators import BINARY, COMPARISONS, Operators
 from ember_ml.core.rules import shape_of
 from ember_ml.core.trace import Node
 from ember_ml.tensor import indexing
 from ember_ml.tensor.conversion import engine_of, host, moved, native, owner_of, to_engine
 from ember_ml.tensor.gradient import RECORDING, backward, first_cotangent
-from ember_ml.tensor.methods import methods
 from ember_ml.tensor.printing import as_html, as_text
 
 _PYTHON = {"bool": bool, "uint": int, "int": int, "float": float, "complex": complex}
@@ -325,11 +324,6 @@ def _compared(op: str) -> Callable:
     return method
 
 
-# An op's function is a method as it stands, which saves a call.
-for _name, _op in (BINARY | COMPARISONS | UNARY).items():
-    setattr(EmberTensor, f"__{_name}__", TABLE[_op].function)
-for _name, _method in methods():
-    setattr(EmberTensor, _name, _method)
 for _name, _op in BINARY.items():
     setattr(EmberTensor, f"__i{_name}__", _in_place(_op))
 for _name in ("eq", "ne"):

@@ -51,22 +51,26 @@ def _shown(value: Any) -> str:
 
 
 @contextmanager
-def progress_bar(steps: int, done: int, wanted: bool | None) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar on a terminal or in a notebook; elsewhere, or with `wanted` False, show nothing."""
+def progress_bar(steps: int, done: int, wanted: bool | str | None) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar on a terminal or in a notebook; elsewhere, or with `wanted` False, show nothing.
+
+    A string as `wanted` is the name that stands before the bar. When the run is over, the bar is taken away.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    if not (wanted if wanted is not None else console.is_terminal or console.is_jupyter):
+    if not (wanted if isinstance(wanted, bool) else console.is_terminal or console.is_jupyter):
         yield lambda advance, text: None
         return
     columns = (
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=steps, completed=done, note="")
+    name = wanted if isinstance(wanted, str) else "training"
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(name, total=steps, completed=done, note="")
         yield lambda advance, text: progress.update(task, advance=advance, note=text)

@@ -58,7 +58,7 @@ class Trainer:
         early_stopping: int | None = None,
         checkpoint: str | os.PathLike | None = None,
         resume: bool = False,
-        progress: bool | None = None,
+        progress: bool | str | None = None,
     ) -> History:
         """Train on `(inputs, targets)` and return the history; the module holds the trained parameters.
 
@@ -66,7 +66,7 @@ class Trainer:
         `targets`. `early_stopping` epochs without a better validation loss end the run, with the best
         parameters restored. With `checkpoint`, a folder, the run is saved there after every epoch and when it
         is interrupted by Ctrl-C, which is raised again; `resume` goes on from there. `progress` shows a bar;
-        None: on a terminal or in a notebook.
+        None, or a name to stand before it: on a terminal or in a notebook.
 
         Raises ValueError for arrays of different lengths, for no examples, and where early stopping lacks
         validation.

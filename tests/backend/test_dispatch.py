@@ -236,7 +236,7 @@ def test_ops_are_functions_with_the_signature_that_they_were_written_with():
 
 def test_an_op_that_is_not_there_suggests_those_that_are():
     with pytest.raises(AttributeError, match=r"no op 'tahn'; did you mean tan, tanh\?"):
-        ops.tahn  # noqa: B018
+        ops.tahn  # codespell:ignore tahn
 
 
 def test_other_spellings_are_the_same_function():

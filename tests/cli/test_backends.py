@@ -5,6 +5,7 @@ import sys
 
 import ember_ml
 import ember_ml.ops
+from commands import WITHOUT
 from ember_ml.core import TABLE
 
 
@@ -16,9 +17,9 @@ def test_version_and_help(command):
 
 
 def test_help_loads_neither_an_engine_nor_what_an_extra_brings(command):
-    code = "import atexit, sys; from ember_ml.cli import main; atexit.register(lambda: print(*sys.modules)); main()"
+    code = "import atexit, sys; from ember_ml.cli import main; atexit.register(lambda: print(*sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code, "train", "--help"],
+        [sys.executable, "-c", f"{code}; main()", "train", "--help"],
         capture_output=True, text=True, check=True, env=command.surroundings(),
     )  # fmt: skip
     assert not {"torch", "jax", "mlx", "pandas", "matplotlib", "scipy"} & set(done.stdout.split())
@@ -33,7 +34,7 @@ def test_each_backend_has_its_line_and_the_active_one_its_reason(command):
 
 
 def test_an_engine_that_is_not_installed_says_how_to_install_it(command):
-    said = command("backends", without=["mlx"]).stdout
+    said = command("backends", first=WITHOUT.format(["mlx"])).stdout
     line = next(line for line in said.splitlines() if " mlx " in line)
     assert "pip install 'ember-ml[mlx]'" in line
 

@@ -2,13 +2,12 @@
 
 import json
 import os
-import resource
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from commands import SMALL, Command
+from commands import LIMITED, SMALL, WITHOUT, Command
 
 TRAIN = ("train", "river.csv", "--target", "level", *SMALL, "--out", "run")
 
@@ -46,7 +45,7 @@ def test_a_wrong_option_is_named(command, change, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "cannot read missing.csv: No such file"),
+        (None, "missing.csv: No such file"),
         ("", "is empty: wanted a line of column names"),
         ("1990-01-06,1.5\n1990-01-13,1.6\n", "has no header: its first line is '1990-01-06,1.5'"),
         ("day,level\n1990-01-06,high\n1990-01-13,1.6\n", "column 'level' holds text in data row 1: 'high'"),
@@ -82,7 +81,7 @@ def test_an_unknown_option_is_a_usage_error(command):
     ],
 )
 def test_a_package_that_is_missing_is_named_with_its_remedy(command, without, args, words):
-    assert words in refused(command, *args, without=without)
+    assert words in refused(command, *args, first=WITHOUT.format(without))
 
 
 def test_a_run_that_exists_is_refused_unless_told_to_overwrite(command):
@@ -93,7 +92,7 @@ def test_a_run_that_exists_is_refused_unless_told_to_overwrite(command):
     assert (command.folder / "run" / "metrics.json").read_bytes() == before
     command(*TRAIN, "--overwrite", "--seed", "1")
     assert (command.folder / "run" / "metrics.json").read_bytes() != before
-    said = command(*TRAIN, "--resume", status=1).stderr
+    said = command(*TRAIN, "--resume", "--seed", "0", status=1).stderr
     assert "was begun with --seed 1, not 0" in said
     assert "is finished" in command("train", "--resume", "--out", "run").stdout
 
@@ -127,11 +126,8 @@ def test_predict_refuses_what_is_no_run_and_what_does_not_fit(trained, tmp_path)
 def test_a_limit_on_files_stops_a_run_with_a_message_and_leaves_the_old_results(command):
     command(*TRAIN)
     before = {path.name: path.read_bytes() for path in (command.folder / "run").iterdir()}
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # less than the report has
-
-    said = command(*TRAIN, "--overwrite", "--seed", "1", status=1, preexec_fn=limited).stderr
+    limit = LIMITED.format(50_000)  # less than the report has
+    said = command(*TRAIN, "--overwrite", "--seed", "1", status=1, first=limit).stderr
     assert "file too large" in said.lower()
     after = {path.name: path.read_bytes() for path in (command.folder / "run").iterdir() if path.is_file()}
     assert after == before

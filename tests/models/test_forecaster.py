@@ -5,6 +5,7 @@ import pytest
 
 from conftest import close
 from ember_ml.backend import use_backend
+from ember_ml.core.keys import get_stream
 from ember_ml.models import MODELS, Forecaster
 from ember_ml.nn import load
 
@@ -33,8 +34,6 @@ def test_what_is_saved_computes_the_same_when_loaded(model, tmp_path):
 
 
 def test_the_seed_decides_on_wiring_and_weights_and_leaves_the_process_s_stream_alone():
-    from ember_ml.ops.random import get_stream
-
     before = get_stream()
     one, same, other = made(seed=1), made(seed=1), made(seed=2)
     assert get_stream() == before

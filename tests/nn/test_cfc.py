@@ -1,10 +1,9 @@
 """CfC against ncps given the same weights, in value and gradient; masks; settings; refusals."""
 
 import numpy as np
-import oracles
 import pytest
-from oracles import cfc_names, in_torch, lecun_tanh_of_ncps, motors_first, motors_last, shaken, wired_names
 
+import oracles
 from conftest import close
 from ember_ml import ops
 from ember_ml.compiler import value_and_grad
@@ -20,6 +19,7 @@ from ember_ml.nn import (
     WiredCfCCell,
     functional_call,
 )
+from oracles import cfc_names, in_torch, lecun_tanh_of_ncps, motors_first, motors_last, shaken, wired_names
 
 torch = oracles.torch
 ncps = pytest.importorskip("ncps.torch")
@@ -192,7 +192,9 @@ def test_every_kind_of_map_makes_a_cell_whose_motor_neurons_are_the_output(be, w
 def test_a_longer_time_moves_the_gate_from_one_head_to_the_other(be):
     cell = CfCCell(1, 1, backbone_layers=0)
     zero = np.zeros((1, 4))
-    cell.load_state_dict({"input_kernel": zero, "recurrent_kernel": zero, "bias": np.array([-0.5, 0.8, 1.0, 0.0])})
+    cell.load_state_dict(
+        {"input_kernel": zero, "recurrent_kernel": zero, "bias": np.array([-0.5, 0.8, 1.0, 0.0])}
+    )
     x = be.array(np.zeros((1, 1), "float32"))
     states = [float(host(cell(x, elapsed=t)[0])[0, 0]) for t in (-50.0, 0.0, 0.5, 2.0, 50.0)]
     assert states == sorted(states)
@@ -215,7 +217,7 @@ def test_a_layer_takes_a_map_a_number_a_cell_or_a_layer_that_has_a_map():
     assert CfC(LTCCell(wiring, input_size=3)).neuron_map is wiring
     assert isinstance(CfC(ltc).cell, WiredCfCCell)
     assert WiredCfCCell(CfC(wiring, input_size=3)).neuron_map is wiring
-    assert WiredCfCCell(7, input_size=3).neuron_map == FullyConnectedMap(7, input_dim=3)
+    assert np.abs(WiredCfCCell(7, input_size=3).neuron_map.adjacency_matrix).sum() == 49
 
 
 @pytest.mark.parametrize("wrong", ["ncp", None, 2.5, True, CfCCell(3, 5)], ids=repr)

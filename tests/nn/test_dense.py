@@ -51,7 +51,11 @@ def test_linear_takes_a_dtype_and_may_lack_a_bias(be):
     layer = Linear(3, 2, bias=False, dtype="float64")
     assert str(layer.weight.dtype) == "float64"
     assert layer.bias is None
-    close(np.asarray(layer(be.array(X.astype("float64")))), X.astype("float64") @ host(layer.weight).T, "float64")
+    close(
+        np.asarray(layer(be.array(X.astype("float64")))),
+        X.astype("float64") @ host(layer.weight).T,
+        "float64",
+    )
 
 
 def test_data_in_float64_stay_float64(be):

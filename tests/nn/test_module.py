@@ -1,4 +1,4 @@
-"""Modules: what they hold and under which names, their modes, states and configurations, and how they are called."""
+"""Modules: what they hold and under which names, modes, states, configurations, and how they are called."""
 
 import copy
 import pickle
@@ -67,7 +67,14 @@ def host(x):
 
 def test_parameters_are_found_in_attributes_lists_dicts_tuples_and_modules_in_order_of_assignment():
     assert [name for name, _ in Forest().named_parameters()] == [
-        *("last", "steps.0.weight", "steps.1.deep.0.weight", "steps.1.free", "named.a.weight", "pair.0.weight"),
+        *(
+            "last",
+            "steps.0.weight",
+            "steps.1.deep.0.weight",
+            "steps.1.free",
+            "named.a.weight",
+            "pair.0.weight",
+        ),
     ]
 
 

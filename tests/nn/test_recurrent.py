@@ -62,7 +62,13 @@ def test_times_may_be_a_number_batch_by_time_with_or_without_an_axis_or_shared(b
     shared = np.broadcast_to(TIMES[0], TIMES.shape)
     close(host(layer(x, timespans=be.array(TIMES[0]))), looped(layer, be, shared)[0])
     half, _ = looped(layer, be, np.full_like(TIMES, 0.5))
-    for times in (0.5, np.float32(0.5), np.float64(0.5), be.array(np.float64(0.5)), be.array(np.float32(0.5))):
+    for times in (
+        0.5,
+        np.float32(0.5),
+        np.float64(0.5),
+        be.array(np.float64(0.5)),
+        be.array(np.float32(0.5)),
+    ):
         close(host(layer(x, None, times)), half)
     double, _ = looped(layer, be, np.full_like(TIMES, 2.0))
     close(host(layer(x, None, 2)), double)
@@ -112,9 +118,13 @@ def test_times_that_are_no_numbers_are_refused(be, make):
     for time in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match=f"{name}: expected finite elapsed times, got {time}"):
             layer(be.array(X), time_deltas=time)
-    with pytest.raises(TypeError, match=f"{name}: expected elapsed times as a number or an array, got a list"):
+    with pytest.raises(
+        TypeError, match=f"{name}: expected elapsed times as a number or an array, got a list"
+    ):
         layer(be.array(X), time_deltas=[1.0, 2.0])
-    with pytest.raises(ValueError, match=f"{name}: give time_deltas or timespans, which mean the same, not both"):
+    with pytest.raises(
+        ValueError, match=f"{name}: give time_deltas or timespans, which mean the same, not both"
+    ):
         layer(be.array(X), time_deltas=1.0, timespans=1.0)
 
 
@@ -156,7 +166,9 @@ def test_one_sequence_needs_no_batch(be, make):
             want, want_last = layer(be.array(x), be.array(state), be.array(TIMES[0]))
             output, last = layer(be.array(X[0]), be.array(state[0]), be.array(TIMES[0]))
             close(host(output), host(want).reshape(host(output).shape))
-            assert output.shape == ((STEPS, layer.cell.output_size) if sequences else (layer.cell.output_size,))
+            assert output.shape == (
+                (STEPS, layer.cell.output_size) if sequences else (layer.cell.output_size,)
+            )
             close(host(last), host(want_last)[0])
 
 
@@ -167,14 +179,18 @@ def test_gradients_reach_the_first_state(be, make):
     assert host(state.grad).any()
 
 
-@pytest.mark.parametrize(("inputs", "weights"), [("float64", "float32"), ("float32", "float64"), ("int32", "float32")])
+@pytest.mark.parametrize(
+    ("inputs", "weights"), [("float64", "float32"), ("float32", "float64"), ("int32", "float32")]
+)
 def test_inputs_and_parameters_meet_in_one_dtype(be, make, inputs, weights):
     layer = make(return_state=True).to(dtype=weights)
     x = (X * 3).astype(inputs)
     output, last = layer(be.array(x), be.array(np.zeros((BATCH, UNITS), "float32")), be.array(TIMES))
     want = "float64" if "float64" in (inputs, weights) else "float32"
     assert {str(host(output).dtype), str(host(last).dtype)} == {want}
-    close(host(output), host(layer.to(dtype="float64")(be.array(x.astype("float64")), None, be.array(TIMES))[0]))
+    close(
+        host(output), host(layer.to(dtype="float64")(be.array(x.astype("float64")), None, be.array(TIMES))[0])
+    )
 
 
 def test_the_number_of_inputs_is_that_of_the_first_input(be):
@@ -204,9 +220,15 @@ def test_wrong_shapes_name_the_layer_and_what_is_wanted(be, make):
     name = type(layer).__name__
     cases = [
         ((X[..., :3], None), rf"{name}: expected inputs of 4 features in the last axis, got shape \("),
-        ((X[0, 0], None), rf"{name}: expected inputs \(batch, time, features\) or \(time, features\), got shape \(4,\)"),
+        (
+            (X[0, 0], None),
+            rf"{name}: expected inputs \(batch, time, features\) or \(time, features\), got shape \(4,\)",
+        ),
         ((X[None], None), rf"{name}: expected inputs .* got shape \(1, 3, 5, 4\)"),
-        ((X, np.zeros((BATCH, 4))), rf"{name}: expected an initial state \(batch, units\) = \(3, 9\), got shape \(3, 4\)"),
+        (
+            (X, np.zeros((BATCH, 4))),
+            rf"{name}: expected an initial state \(batch, units\) = \(3, 9\), got shape \(3, 4\)",
+        ),
         ((X, np.zeros((1, UNITS))), rf"{name}: expected an initial state .* got shape \(1, 9\)"),
     ]
     for (x, state), words in cases:
@@ -225,11 +247,17 @@ def test_wrong_shapes_name_the_layer_and_what_is_wanted(be, make):
 def test_a_cell_refuses_wrong_shapes_too(be, cell):
     cell = cell()
     name = type(cell).__name__
-    with pytest.raises(ValueError, match=rf"{name}: expected inputs of 4 features in the last axis, got shape \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected inputs of 4 features in the last axis, got shape \(3, 2\)"
+    ):
         cell(be.array(X[:, 0, :2].copy()))
-    with pytest.raises(ValueError, match=rf"{name}: expected inputs \(batch, features\), got shape \(3, 5, 4\)"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected inputs \(batch, features\), got shape \(3, 5, 4\)"
+    ):
         cell(be.array(X))
-    with pytest.raises(ValueError, match=rf"{name}: expected the time elapsed as a number, \(3,\) or \(3, 1\), got"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected the time elapsed as a number, \(3,\) or \(3, 1\), got"
+    ):
         cell(be.array(X[:, 0].copy()), elapsed=be.array(np.ones(UNITS, "float32")))
 
 

@@ -1,10 +1,10 @@
 """Modules in files: what comes back, what is refused, and that nothing is ever half written."""
 
 import json
-import os
 import pickle
 import stat
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,9 +77,14 @@ MODULES = {
     "LTC of a cell": lambda: LTC(LTCCell(RandomMap(7, 2, 4), ode_unfolds=2, input_mapping=None)),
     "LTC with synapses of one's own": lambda: LTC(custom_map(), output_mapping="linear"),
     "CfC with synapses of one's own": lambda: CfC(custom_map()),
-    "LTC of a number": lambda: LTC(5, implicit_param_constraints=True),
+    "LTC of a number": lambda: LTC(5, implicit_param_constraints=True, ode_unfolds=2),
     "Sequential": lambda: Sequential(
-        *(CfC(FullyConnectedMap(6, 3), return_sequences=True), Dense(3, 4, "relu"), Dropout(0.5), RunningMean(4)),
+        *(
+            CfC(FullyConnectedMap(6, 3), return_sequences=True),
+            Dense(3, 4, "relu"),
+            Dropout(0.5),
+            RunningMean(4),
+        ),
         *(Linear(4, 3, bias=False), Softmax(), Lazy(2)),
     ),
 }
@@ -89,17 +94,15 @@ MODULES = {
 def test_what_is_saved_comes_back(be, tmp_path, name):
     module = MODULES[name]()
     x = be.array(X)
-    module(x)
+    module.ensure_built(x)
+    if name == "Sequential":
+        module(x)  # the running mean moves
     module.eval()
     module.save(tmp_path / "module.safetensors")
     again = load(tmp_path / "module.safetensors").eval()
     assert type(again) is type(module)
     assert repr(again) == repr(module)
     np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(module(x)))
-    np.testing.assert_array_equal(
-        np.asarray(again(x, timespans=0.3)) if hasattr(module, "cell") else 0,
-        np.asarray(module(x, timespans=0.3)) if hasattr(module, "cell") else 0,
-    )
     if hasattr(module, "neuron_map") and hasattr(module.neuron_map, "adjacency_matrix"):
         np.testing.assert_array_equal(again.neuron_map.adjacency_matrix, module.neuron_map.adjacency_matrix)
     assert list(again.state_dict()) == list(module.state_dict())
@@ -166,16 +169,17 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     module.save(path)
     before = path.read_bytes()
 
-    def full_disk(tensors, filename, metadata=None):
-        with open(filename, "wb") as file:  # noqa: PTH123 - the path comes from inside
-            file.write(b"half")
+    write = Path.write_bytes
+
+    def full_disk(path, data):
+        write(path, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saving, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         Dense(4, 3).save(path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["module.safetensors"]  # noqa: PTH208
+    assert [each.name for each in tmp_path.iterdir()] == ["module.safetensors"]
 
 
 def test_a_setting_that_cannot_be_written_leaves_the_old_file(tmp_path):
@@ -211,7 +215,9 @@ def test_an_activation_by_name_or_of_ours_is_kept(be, tmp_path):
 def test_files_of_others_are_refused(tmp_path):
     foreign = tmp_path / "foreign.safetensors"
     save_file({"kernel": np.ones((4, 2))}, foreign)
-    with pytest.raises(ValueError, match=r"foreign.safetensors holds no ember_ml module; it was written by something"):
+    with pytest.raises(
+        ValueError, match=r"foreign.safetensors holds no ember_ml module; it was written by something"
+    ):
         load(foreign)
     text = tmp_path / "text"
     text.write_text("not safetensors at all")

@@ -1,7 +1,5 @@
 """Values against other people's: torch.nn.functional, SciPy, NumPy; closed forms; sums of integers; rare einsums."""
 
-import warnings
-
 import numpy as np
 import pytest
 from scipy import special
@@ -177,13 +175,13 @@ def test_equal_values_keep_their_order(be, descending):
 @pytest.mark.parametrize("wide", ["float32", "float64"])
 def test_nan_and_infinity_go_where_numpy_lets_them(be, wide):
     x, y = np.array([np.nan, np.inf, -np.inf, 1.0, np.nan], wide), np.array([1.0, 1.0, 1.0, np.nan, np.nan], wide)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"):
         for name in ("add", "maximum", "minimum", "logaddexp", "equal", "less", "greater_equal"):
             np.testing.assert_array_equal(np.asarray(getattr(ops, name)(be.array(x), be.array(y))), getattr(np, name)(x, y), name)
     assert np.asarray(ops.isnan(be.array(x))).tolist() == [True, False, False, False, True]
     assert np.asarray(ops.isfinite(be.array(x))).tolist() == [False, False, False, True, False]
-    assert np.asarray(ops.isclose(be.array(x), be.array(x))).tolist() == [False, True, True, True, False]
+    with np.errstate(all="ignore"):
+        assert np.asarray(ops.isclose(be.array(x), be.array(x))).tolist() == [False, True, True, True, False]
     assert np.isnan(np.asarray(ops.max(be.array(x))))
     assert np.asarray(ops.logsumexp(be.array(np.array([-np.inf, -np.inf], wide)))) == -np.inf
 

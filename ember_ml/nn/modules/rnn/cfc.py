@@ -203,8 +203,9 @@ class CfC(RecurrentLayer):
         self.mode, self.batch_first, self.mask_time_gate = mode, batch_first, mask_time_gate
         self.input_size, self.cell_settings = input_size, cell_settings
         if isinstance(neuron_map, CfCCell | WiredCfCCell):
-            self.neuron_map = self.cell = neuron_map
-            self.input_size, self.mode, self.built = neuron_map.input_size, neuron_map.mode, True
+            self.cell, self.neuron_map = neuron_map, getattr(neuron_map, "neuron_map", neuron_map.units)
+            self.input_size, self.mode = neuron_map.input_size, neuron_map.mode
+            self.is_given_cell = self.built = True
             return
         is_count = isinstance(neuron_map, int) and not isinstance(neuron_map, bool)
         self.neuron_map = neuron_map if is_count else as_map(neuron_map, "CfC")
@@ -225,7 +226,8 @@ class CfC(RecurrentLayer):
     def get_config(self) -> dict[str, Any]:
         names = ("neuron_map", "return_sequences", "return_state", "go_backwards", "mode")
         more = ("input_size", "batch_first", "mask_time_gate")
-        return {n: getattr(self, n) for n in (*names, *more)} | self.cell_settings
+        config = {n: getattr(self, n) for n in (*names, *more)} | self.cell_settings
+        return config | ({"neuron_map": self.cell} if self.is_given_cell else {})
 
 
 def _rows(elapsed: Any, x: Any) -> Any:

@@ -168,8 +168,12 @@ class LTC(RecurrentLayer):
         )
         self.go_backwards, self.input_size, self.cell_settings = go_backwards, input_size, cell_settings
         if isinstance(neuron_map, LTCCell):
-            self.neuron_map = self.cell = neuron_map
-            self.input_size, self.built = neuron_map.input_size, True
+            self.cell, self.neuron_map, self.input_size = (
+                neuron_map,
+                neuron_map.neuron_map,
+                neuron_map.input_size,
+            )
+            self.is_given_cell = self.built = True
             return
         self.neuron_map = as_map(neuron_map, "LTC")
         known = input_size or self.neuron_map.input_dim
@@ -191,4 +195,5 @@ class LTC(RecurrentLayer):
             "input_size",
             "go_backwards",
         )
-        return {n: getattr(self, n) for n in names} | self.cell_settings
+        config = {n: getattr(self, n) for n in names} | self.cell_settings
+        return config | ({"neuron_map": self.cell} if self.is_given_cell else {})

@@ -83,6 +83,7 @@ class RecurrentLayer(Module):
     """
 
     cell: Cell
+    is_given_cell: bool = False  # whether the cell came from outside, and not from a map
     return_sequences: bool
     return_state: bool
     go_backwards: bool

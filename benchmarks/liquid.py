@@ -1,0 +1,286 @@
+# ruff: noqa: E402 - how many threads there are is settled before the engines are imported
+"""One training step of a liquid network: ours on every engine, ncps on torch, a jax.jit scan by hand.
+
+Batch 32, 64 steps, 8 inputs, wiring AutoNCP(32, 4), float32, mean squared error of all outputs, SGD. All run in
+one process on one core, in turn, so that a busy moment hits all alike; a ratio is that of one round.
+
+    python benchmarks/liquid.py [--rounds 40] [--json FILE]
+"""
+
+import os
+
+CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+if CORE is not None:
+    os.sched_setaffinity(0, {CORE})  # before any pool of threads is made, and sized by it
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+os.environ |= dict.fromkeys(ONE_THREAD, "1")
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ncps.torch
+import ncps.wirings
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ember_ml import backend, ops
+from ember_ml.compiler import compile, value_and_grad
+from ember_ml.core import tree
+from ember_ml.nn import LTC, AutoNCPMap, CfC, functional_call
+from ember_ml.tensor import set_seed
+from ember_ml.training.optimizer import SGD
+
+torch.set_num_threads(1)
+BATCH, LENGTH, INPUTS, UNITS, OUTPUTS, RATE = 32, 64, 8, 32, 4, 0.01
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(BATCH, LENGTH, INPUTS)).astype("float32")
+Y = RNG.normal(size=(BATCH, LENGTH, OUTPUTS)).astype("float32") * 0.5
+MODELS = {"CfC": CfC, "LTC": LTC}
+PINNED = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+}
+
+
+def ours(model, engine):
+    """Return a step that trains our layer on an engine: compiled gradient and update in one program."""
+    be = backend.get_backend(engine)
+    optimizer = SGD(learning_rate=RATE)
+    with backend.use_backend(engine):
+        set_seed(0)
+        layer = MODELS[model](AutoNCPMap(UNITS, OUTPUTS), return_sequences=True, input_size=INPUTS)
+        params = {name: p.data for name, p in layer.named_parameters()}
+        carry = [params, optimizer.init(params)]
+        x, y = be.array(X), be.array(Y)
+
+        @partial(compile, backend=engine)
+        def step(params, state, x, y):
+            def objective(params):
+                return ops.mean(ops.square(functional_call(layer, params, x)[0] - y))
+
+            loss, slopes = value_and_grad(objective)(params)
+            return loss, *optimizer.update(params, slopes, state)
+
+    def run():
+        loss, *carry[:] = step(*carry, x, y)
+        be.synchronize([loss, *tree.leaves(carry)])
+        return float(np.asarray(loss))
+
+    return run
+
+
+def of_ncps(model):
+    """Return a step that trains ncps's layer with torch's own optimizer."""
+    torch.manual_seed(0)
+    wiring = ncps.wirings.AutoNCP(UNITS, OUTPUTS)
+    layer = getattr(ncps.torch, model)(INPUTS, wiring, return_sequences=True)
+    optimizer = torch.optim.SGD(layer.parameters(), RATE)
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+
+    def run():
+        optimizer.zero_grad()
+        loss = (layer(x)[0] - y).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def by_hand(model):
+    """Return a step of a jax.jit scan over dense matrices with masks."""
+    wiring = AutoNCPMap(UNITS, OUTPUTS)
+    wiring.build(INPUTS)
+    params, forward = {"CfC": hand_cfc, "LTC": hand_ltc}[model](wiring)
+    carry, x, y = [params], jnp.asarray(X.swapaxes(0, 1)), jnp.asarray(Y.swapaxes(0, 1))
+
+    @jax.jit
+    def step(params, x, y):
+        loss, slopes = jax.value_and_grad(lambda p: jnp.mean((forward(p, x) - y) ** 2))(params)
+        return loss, jax.tree.map(lambda p, g: p - RATE * g, params, slopes)
+
+    def run():
+        loss, carry[0] = jax.block_until_ready(step(carry[0], x, y))
+        return float(loss)
+
+    return run
+
+
+def hand_cfc(wiring):
+    groups = [wiring.get_neurons_of_layer(i) for i in range(wiring.num_layers)]
+    params, masks = [], []
+    for i, neurons in enumerate(groups):
+        source = wiring.adjacency_matrix[groups[i - 1]] if i else wiring.sensory_adjacency_matrix
+        n = len(neurons)
+        seen = np.concatenate([np.abs(source[:, neurons]), np.ones((n, n))])
+        masks.append(jnp.asarray(np.concatenate([seen, seen, np.ones((len(seen), 2 * n))], 1), "float32"))
+        limit = np.sqrt(6 / (len(seen) + n))
+        params.append(
+            (jnp.asarray(RNG.uniform(-limit, limit, masks[-1].shape), "float32"), jnp.zeros(4 * n, "float32"))
+        )
+
+    def forward(params, x):
+        weights = [(w * mask, b) for (w, b), mask in zip(params, masks, strict=True)]
+
+        def step(states, x):
+            new = []
+            for (w, b), h in zip(weights, states, strict=True):
+                first, second, slope, offset = jnp.split(jnp.concatenate([x, h], 1) @ w + b, 4, axis=1)
+                gate = jax.nn.sigmoid(slope + offset)
+                x = jnp.tanh(first) * (1 - gate) + gate * jnp.tanh(second)
+                new.append(x)
+            return new, x
+
+        return jax.lax.scan(step, [jnp.zeros((BATCH, len(g)), "float32") for g in groups], x)[1]
+
+    return params, forward
+
+
+def hand_ltc(wiring):
+    sizes = {"": (UNITS, UNITS), "sensory_": (INPUTS, UNITS)}
+    matrices = {"": wiring.adjacency_matrix, "sensory_": wiring.sensory_adjacency_matrix}
+    masks = {prefix: jnp.asarray(np.abs(m), "float32") for prefix, m in matrices.items()}
+    ranges = {"w": (0.001, 1.0), "sigma": (3, 8), "mu": (0.3, 0.8)}
+    params = {
+        p + n: jnp.asarray(RNG.uniform(*r, sizes[p]), "float32") for p in sizes for n, r in ranges.items()
+    }
+    params |= {f"{p}erev": jnp.asarray(m, "float32") for p, m in matrices.items()}
+    singles = {"gleak": (0.001, 1.0), "vleak": (-0.2, 0.2), "cm": (0.4, 0.6)}
+    params |= {name: jnp.asarray(RNG.uniform(*r, UNITS), "float32") for name, r in singles.items()}
+    params |= {"input_w": jnp.ones(INPUTS, "float32"), "input_b": jnp.zeros(INPUTS, "float32")}
+    params |= {"output_w": jnp.ones(OUTPUTS, "float32"), "output_b": jnp.zeros(OUTPUTS, "float32")}
+
+    def forward(p, x):
+        def activity(v, prefix):
+            sigmoid = jax.nn.sigmoid(p[prefix + "sigma"] * (v[..., None] - p[prefix + "mu"]))
+            active = p[prefix + "w"] * masks[prefix] * sigmoid
+            return (active * p[prefix + "erev"]).sum(-2), active.sum(-2)
+
+        def step(v, x):
+            drive, pull = activity(x * p["input_w"] + p["input_b"], "sensory_")
+            for _ in range(6):
+                more_drive, more_pull = activity(v, "")
+                top = 6 * p["cm"] * v + p["gleak"] * p["vleak"] + drive + more_drive
+                v = top / (6 * p["cm"] + p["gleak"] + pull + more_pull + 1e-8)
+            return v, v[:, :OUTPUTS] * p["output_w"] + p["output_b"]
+
+        return jax.lax.scan(step, jnp.zeros((BATCH, UNITS), "float32"), x)[1]
+
+    return params, forward
+
+
+def contenders(model):
+    """Return the steps by name, with the seconds that each took the first time, and check that ours agree."""
+    made = {f"ember_ml {name}": partial(ours, model, name) for name in ("numpy", "torch", "jax", "mlx")}
+    made |= {"ncps on torch": partial(of_ncps, model), "jax.jit by hand": partial(by_hand, model)}
+    runs, first, losses = {}, {}, {}
+    for name, make in made.items():
+        started = time.perf_counter()
+        runs[name] = make()
+        losses[name] = runs[name]()
+        first[name] = time.perf_counter() - started
+    mine = [loss for name, loss in losses.items() if name.startswith("ember_ml")]
+    np.testing.assert_allclose(mine, mine[0], rtol=1e-5)
+    return runs, first
+
+
+def timed(runs, rounds):
+    """Return the seconds of each step in each round, the order changing from round to round."""
+    times = {name: [] for name in runs}
+    names = list(runs)
+    for i in range(rounds):
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            started = time.perf_counter()
+            runs[name]()
+            times[name].append(time.perf_counter() - started)
+    return times
+
+
+def quartiles(values):
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
+def report(model, times, first, console):
+    table = Table(title=f"{model}, one training step")
+    for column in ("", "median ms", "quartiles", "fastest", "ncps ÷ this", "quartiles", "first step s"):
+        table.add_column(column, justify="left" if not column else "right")
+    rows = {}
+    for name, seconds in times.items():
+        low, middle, high = (1e3 * q for q in quartiles(seconds))
+        ratios = [theirs / mine for theirs, mine in zip(times["ncps on torch"], seconds, strict=True)]
+        less, ratio, more = quartiles(ratios)
+        rows[name] = {"ms": middle, "ratio": ratio, "first": first[name]}
+        table.add_row(
+            *(name, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", f"{1e3 * min(seconds):.2f}"),
+            *(f"{ratio:.1f}", f"{less:.1f} to {more:.1f}", f"{first[name]:.1f}"),
+        )
+    console.print(table)
+    return rows
+
+
+def alone(settings, rounds):
+    """Return ncps's medians in ms from a process of its own with these settings of malloc."""
+    command = [sys.executable, __file__, "--ncps-alone", "--rounds", str(rounds)]
+    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def circumstances():
+    """Return what the figures depend on."""
+    names = ("numpy", "torch", "jax", "mlx", "ncps")
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return {
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, {load}",
+        "threads": f"1 each, pinned to core {CORE}",
+        "dtype": "float32",
+        "python": platform.python_version(),
+        "versions": ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names),
+        "BLAS of NumPy": f"{blas['name']} {blas['version']}",
+        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "unset"),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", type=Path, help="write the medians here too")
+    parser.add_argument("--ncps-alone", action="store_true", help="print ncps's medians alone, as JSON")
+    options = parser.parse_args()
+    if options.ncps_alone:
+        found = {model: timed({"it": of_ncps(model)}, options.rounds)["it"][3:] for model in MODELS}
+        print(json.dumps({model: 1e3 * statistics.median(seconds) for model, seconds in found.items()}))
+        return
+    console = Console()
+    where = circumstances()
+    for name, value in where.items():
+        console.print(f"{name}: {value}", highlight=False)
+    results = {"circumstances": where}
+    for model in MODELS:
+        runs, first = contenders(model)
+        timed(runs, 2)
+        results[model] = report(model, timed(runs, options.rounds), first, console)
+    for words, settings in (("as it is", {}), ("pinned", PINNED)):
+        results[f"ncps alone, malloc {words}"] = found = alone(settings, options.rounds)
+        figures = ", ".join(f"{model} {ms:.0f} ms" for model, ms in found.items())
+        console.print(f"ncps in a process of its own, malloc {words}: {figures}", highlight=False)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
