@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from ember_ml.core import Op, Traced, spec_of, tree
+from ember_ml.core import Op, spec_of, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.op import TABLE
@@ -26,21 +26,24 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 
     def flat(*values: Any) -> list:
         result = f(*tree.unflatten(structure, values))
-        if has_aux:
-            result, found["aux"] = result
+        result, aux = result if has_aux else (result, None)
         outs, found["structure"] = tree.flatten(result)
-        return outs
+        extra, found["aux"] = tree.flatten(aux)
+        found["count"] = len(outs)
+        return [*outs, *extra]
 
-    outs, pull = linearize(flat, leaves)
+    values, pull = linearize(flat, leaves)
+    outs, extra = values[: found["count"]], values[found["count"] :]
     specs = [spec_of(x) for x in outs]
 
     def pullback(cotangents: Any) -> tuple:
         given = _cotangents(cotangents, found["structure"], specs)
-        parts = [TABLE["zeros_like"](x) if p is None else p for p, x in zip(pull(given), leaves, strict=True)]
+        slopes = pull([*given, *(None for _ in extra)])
+        parts = [TABLE["zeros_like"](x) if p is None else p for p, x in zip(slopes, leaves, strict=True)]
         return tree.unflatten(structure, parts)
 
     result = tree.unflatten(found["structure"], outs)
-    return (result, pullback, _lowered(found["aux"])) if has_aux else (result, pullback)
+    return (result, pullback, tree.unflatten(found["aux"], extra)) if has_aux else (result, pullback)
 
 
 def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
@@ -201,8 +204,3 @@ def _spread(given: Any, structure: tuple) -> list:
     else:
         raise ValueError(f"vjp: cotangents must have the structure {tree.describe(structure)}")
     return [leaf for part, child in zip(parts, children, strict=True) for leaf in _spread(part, child)]
-
-
-def _lowered(aux: Any) -> Any:
-    """Return aux without the trace that its values were recorded on."""
-    return tree.map(lambda x: x.value if type(x) is Traced else x, aux)

@@ -1,4 +1,4 @@
-"""Modules as functions of their parameters: other values, buffers that come out, keys, gradients, compilation."""
+"""Modules as functions of their parameters: values, buffers that come out, keys, gradients, compilation."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -142,9 +142,6 @@ def test_buffers_assigned_inside_come_out_and_stay_outside(be):
     same(everything(module), before)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="aux that needs no gradient leaves a compiled function as a Spec"
-)
 def test_buffers_assigned_inside_are_outputs_of_a_compiled_step(be):
     module = Sequential(RunningMean(), Dense(3, 1))
     before, x = everything(module), be.array(X.astype("float32"))

@@ -107,7 +107,7 @@ def test_times_of_another_shape_are_refused_with_the_shapes_that_fit(be, make):
     layer = make()
     name = type(layer).__name__
     for shape in ((BATCH, STEPS + 1), (BATCH,), (BATCH, STEPS, 2), (STEPS, BATCH), (1, BATCH, STEPS, 1)):
-        words = rf"{name}: expected elapsed times as a number, as \(batch, time\) = \(3, 5\), the same with a last "
+        words = rf"{name}: expected elapsed times as a number, as \(batch, time\) = \(3, 5\), the same with"
         with pytest.raises(ValueError, match=words):
             layer(be.array(X), time_deltas=be.array(np.ones(shape, "float32")))
 
