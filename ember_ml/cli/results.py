@@ -14,7 +14,7 @@ import ember_ml
 from ember_ml.backend.selection import ENGINES
 from ember_ml.cli.run_folder import CONFIG, FORMAT, METRICS, MODEL, PREDICTIONS, REPORT, RunFolder, to_json
 from ember_ml.cli.settings import Settings, shown
-from ember_ml.cli.table import Table, forecast_csv, moment_text, steps_in_words
+from ember_ml.cli.table import Table, counted, forecast_csv, moment_text, steps_in_words
 from ember_ml.data import ForecastProblem, baseline_forecasts, score
 from ember_ml.models import Forecaster
 from ember_ml.training import History
@@ -184,7 +184,7 @@ def model_facts(settings: Settings, problem: ForecastProblem, fit: Fit) -> dict[
         "Parameters": f"{fit.module.num_parameters():,}",
         "Window": f"{settings.window} observations, and the times between them",
         "Inputs": ", ".join(problem.plan.features),
-        "Training": f"{len(history.epochs)} epochs{stopped}, {steps}",
+        "Training": f"{counted(len(history.epochs), 'epoch')}{stopped}, {steps}",
         "Optimizer": f"Adam, learning rate {settings.learning_rate:g}, falling to 0 along a cosine",
         "Loss": "mean squared error",
         "Time": f"{history.seconds:.1f} s on {fit.engine}",

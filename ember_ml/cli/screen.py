@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ember_ml.cli.run_folder import REPORT, RunFolder
-from ember_ml.cli.table import moment_text, steps_in_words
+from ember_ml.cli.table import counted, moment_text, steps_in_words
 from ember_ml.visualization.report import NAMES
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class TrainingScreen:
         ahead = steps_in_words(plan.horizon, plan.clock)
         parts = f"train {len(problem.train):,}, test {len(problem.test):,} from {first}"
         self._pair("task", f"{plan.target}, {ahead} ahead: {parts}")
-        count = self.task.module.num_parameters()
+        count, epochs = self.task.module.num_parameters(), counted(settings.epochs, "epoch")
         self._pair(
             "model",
-            f"{self.task.module.words}: {count:,} parameters, {settings.epochs} epochs, seed {settings.seed}",
+            f"{self.task.module.words}: {count:,} parameters, {epochs}, seed {settings.seed}",
         )
 
     def trained(self, engine: str, history: History) -> None:

@@ -55,8 +55,13 @@ def steps_in_words(steps: int, clock: Clock) -> str:
     step = "1 week" if clock.unit == "seconds" and clock.step == WEEK else clock.describe()
     amount, _, noun = step.partition(" ")
     if amount != "1":
-        return f"{steps} step{'' if steps == 1 else 's'} of {step}"
-    return f"{steps} {noun}{'' if steps == 1 else 's'}"
+        return f"{counted(steps, 'step')} of {step}"
+    return counted(steps, noun)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 epoch", "1,175 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def moment_text(moments: np.ndarray) -> list[str]:

@@ -92,7 +92,8 @@ class Compiled:
         leaves, structure = tree.flatten((args, settings) if settings else args)
         wrapper, leaves = _unwrapped(leaves)
         state = None if self._key is None else self._key()
-        key = (structure, bool(settings), Defaults.float, state, *map(_leaf_key, leaves))
+        chooser = _chooser(leaves) if self.backend is None else None
+        key = (structure, bool(settings), chooser, Defaults.float, state, *map(_leaf_key, leaves))
         made = self._made.get(key)
         if made is None:
             if self.f is not None and any(type(x) is Traced for x in leaves):
@@ -185,6 +186,13 @@ class Compiled:
 
 
 _NUMBERS = (int, float, complex)
+
+
+def _chooser(leaves: list) -> str | None:
+    """Return the name of the active backend where it has a say: where there is no array, or one of its own."""
+    first = next((x for x in leaves if type(x) not in _STATIC and type(x) not in _NUMBERS), None)
+    active = get_backend()
+    return active.name if first is None or isinstance(first, active.array_types) else None
 
 
 def _leaf_key(x: Any) -> Any:

@@ -143,7 +143,7 @@ def test_repeated_work_is_done_once_and_unused_work_not_at_all(be):
 
 
 def test_numbers_that_look_alike_are_not_merged(be):
-    run = compile(lambda x: (x * 1, x * 1.0, x * True, x * 0.0, x * -0.0), be)
+    run = compile(lambda x: (x * 1, x * 1.0, x * True, x * 0.0, x * -0.0), be, jit=False)  # mx.compile merges 0.0 and -0.0 itself
     out = run(number(be, [2], "int32"))
     assert [as_dtype(o.dtype).name for o in out] == ["int32", "float32", "int32", "float32", "float32"]
     assert np.signbit(np.asarray(out[4])).tolist() == [True]
@@ -231,6 +231,22 @@ def test_arrays_of_the_wrong_engine_are_refused(name):
 
 def test_a_configured_backend_compiles_for_its_engine():
     close(compile(lambda x: x + 1.0, NumPyBackend(dtype="float64"))(np.ones(2)), np.array([2.0, 2.0]))
+
+
+def test_the_active_backend_decides_between_two_of_one_engine():
+    class NumPyToo(type(backend.get_backend("numpy"))):
+        name = "numpy_too"
+
+    backend.register_backend("numpy_too", NumPyToo)
+    try:
+        run = compile(lambda x: x + 1.0)
+        run(np.ones(2))
+        with backend.use_backend("numpy_too"):
+            run(np.ones(2))
+        run(np.ones(2))
+        assert [made.backend for made in run._made.values()] == ["numpy", "numpy_too"]
+    finally:
+        backend.unregister_backend("numpy_too")
 
 
 # Nesting
