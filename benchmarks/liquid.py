@@ -3,7 +3,7 @@
 
 Batch 32, 64 steps, 8 inputs, wiring AutoNCP(32, 4), float32, mean squared error of all outputs, SGD. All
 run in one process on one core, in turn; a ratio is that of one round. What counts is the process's CPU time,
-that of all its threads: on an idle machine it is the time on the wall; on a busy one it leaves the others out.
+that of all its threads: on an idle machine it is the time on the wall; on a busy one it leaves others out.
 
     python benchmarks/liquid.py [--rounds 40] [--json FILE]
 """

@@ -251,7 +251,7 @@ def modules():
         "mlp": (mlp, X),
         "cfc": (lambda: CfC(AutoNCPMap(8, 2, seed=1), return_sequences=True), SEQUENCES),
         "cfc with a backbone": (lambda: CfC(5, backbone_units=6, backbone_layers=2), SEQUENCES),
-        "ltc": (lambda: LTC(AutoNCPMap(8, 2, seed=1)), SEQUENCES),
+        "ltc": (lambda: LTC(AutoNCPMap(8, 2, seed=1), ode_unfolds=2), SEQUENCES),
     }
 
 

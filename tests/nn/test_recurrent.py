@@ -18,7 +18,7 @@ TIMES = RNG.uniform(0.2, 2.0, size=(BATCH, STEPS)).astype("float32")
 KINDS = {
     "wired CfC": lambda **settings: CfC(AutoNCPMap(UNITS, OUTPUTS), input_size=INPUTS, **settings),
     "CfC": lambda **settings: CfC(UNITS, input_size=INPUTS, backbone_units=6, **settings),
-    "LTC": lambda **settings: LTC(AutoNCPMap(UNITS, OUTPUTS), input_size=INPUTS, **settings),
+    "LTC": lambda **settings: LTC(AutoNCPMap(UNITS, OUTPUTS), input_size=INPUTS, ode_unfolds=2, **settings),
 }
 
 

@@ -10,10 +10,6 @@ from ember_ml import backend, ops
 from ember_ml.compiler import grad
 from ember_ml.core import tree
 
-# What the engines themselves do otherwise where a function has a corner, or what has no rule in them.
-NOT_COMPARED = {"sort": "no rule yet in the table", "custom": ""}
-
-
 def smooth_cases():
     for op, number in cases():
         args, _ = sample(op, number, "float64")
@@ -38,20 +34,26 @@ def test_our_gradient_is_that_of_torch(op, number):
         f, floats = arguments(op, number, be)
         ours = grad(f, tuple(range(len(floats))))(*floats)
         leaves = [x.clone().requires_grad_() for x in floats]
-        theirs = torch.autograd.grad(f(*leaves), leaves, allow_unused=True)
+        value = f(*leaves)
+        theirs = [None] * len(leaves)
+        if value.requires_grad:  # truths and whole numbers do not
+            theirs = torch.autograd.grad(value, leaves, allow_unused=True)
     for mine, other, x in zip(ours, theirs, floats, strict=True):
-        close(mine, torch.zeros_like(x) if other is None else other, "float64")
+        close(mine, np.asarray(torch.zeros_like(x) if other is None else other), "float64")
 
 
-@pytest.mark.parametrize(("op", "number"), CASES, ids=IDS)
-def test_our_gradient_is_that_of_jax(op, number):
+RULES = [(op, number) for op, number in CASES if op.vjp is not None and number == 0]  # JAX takes a second an op
+
+
+@pytest.mark.parametrize(("op", "number"), RULES, ids=[op.name for op, _ in RULES])
+def test_our_rule_is_that_of_jax(op, number):
     jax = pytest.importorskip("jax")
     with backend.use_backend("jax") as be:
         f, floats = arguments(op, number, be)
         places = tuple(range(len(floats)))
         ours, theirs = grad(f, places)(*floats), jax.grad(f, places)(*floats)
     for mine, other in zip(ours, theirs, strict=True):
-        close(mine, other, "float64")
+        close(mine, np.asarray(other), "float64")
 
 
 def slope(f, *points):
@@ -78,17 +80,11 @@ def test_ties_share_the_gradient(be):
         (ops.sign, [0.0, 0.0, 0.0]),
         (ops.floor, [0.0, 0.0, 0.0]),
         (lambda x: ops.clip(x, -1.0, 1.0), [0.5, 1.0, 0.5]),
-        (lambda x: ops.where(ops.greater(x, 0), ops.sqrt(x), 0.0), [0.0, 0.0, 0.5]),
         (lambda x: ops.mean_absolute_error(ops.zeros_like(x), x), [-1 / 3, 0.0, 1 / 3]),
-        (lambda x: ops.std(x[:1]), None),
     ],
-    ids=["relu", "abs", "sign", "floor", "clip", "where before sqrt", "mean absolute error", "std of one"],
+    ids=["relu", "abs", "sign", "floor", "clip", "mean absolute error"],
 )
 def test_corners_have_the_slope_that_is_decided(be, f, want):
-    if want is None:
-        pytest.skip("undefined: the square root has no slope at 0")
-    if f is not ops.relu and "sqrt" in f.__code__.co_names:
-        pytest.skip("where() multiplies a NaN by 0, as everywhere: guard the argument instead")
     np.testing.assert_allclose(slope(f, be.array(np.array([-1.0, 0.0, 1.0])))[0], want)
 
 

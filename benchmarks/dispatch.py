@@ -1,0 +1,159 @@
+"""What it costs to find the engine: `ops.add` on 3 x 4 arrays against the engine's own add, and against other libraries.
+
+All ways stand in one process and take turns, in an order shuffled each round, so that a busy machine slows all alike.
+What counts is the median over rounds of the difference to the engine's own add in the same round. Then: what `import ember_ml`
+costs over `import numpy`, in CPU time of processes of their own.
+
+    python benchmarks/dispatch.py [rounds]
+"""
+
+import importlib.metadata
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+import timeit
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ember_ml import backend, ops
+
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 61
+CALLS = {"numpy": 5000, "torch": 2000, "jax": 400, "mlx": 1000}
+PACKAGES = ("numpy", "torch", "jax", "mlx", "autoray", "keras", "array_api_compat")
+IMPORTS = {
+    "nothing": "pass",
+    "numpy": "import numpy",
+    "ember_ml": "import ember_ml",
+    "numpy and ember_ml": "import numpy, ember_ml",
+    "ember_ml.ops on NumPy": "import numpy; from ember_ml import ops; ops.zeros((1,))",
+}
+
+
+def own_add(name: str) -> Callable:
+    """Return the engine's own add, called by a name that holds it."""
+    return {
+        "numpy": lambda: np.add,
+        "torch": lambda: __import__("torch").add,
+        "jax": lambda: __import__("jax").numpy.add,
+        "mlx": lambda: __import__("mlx.core").core.add,
+    }[name]()
+
+
+def ways(name: str, x: Any) -> dict[str, Callable[[], Any]]:
+    """Return each way to add, as a function without arguments."""
+    add, ours = own_add(name), ops.add
+    found = {"the engine's own": lambda: add(x, x), "ember_ml": lambda: ours(x, x)}
+    if find_spec("autoray"):
+        import autoray
+
+        found["autoray.do"] = lambda: autoray.do("add", x, x)
+    if find_spec("array_api_compat") and name != "mlx":
+        from array_api_compat import array_namespace
+
+        found["array_api_compat"] = lambda: array_namespace(x, x).add(x, x)
+    if keras := keras_for(name):
+        found["keras.ops"] = lambda: keras.ops.add(x, x)
+    return found
+
+
+def keras_for(name: str) -> Any:
+    """Return Keras where it is installed and runs on this engine; it has one engine a process."""
+    if not find_spec("keras") or os.environ.get("KERAS_BACKEND", "numpy") != name:
+        return None
+    os.environ["KERAS_BACKEND"] = name
+    import keras
+
+    return keras
+
+
+def measure(name: str) -> dict[str, list[float]]:
+    """Return nanoseconds a call, one number a round, for each way."""
+    x = backend.get_backend(name).array(np.ones((3, 4), "float32"))
+    timers = {way: timeit.Timer(call) for way, call in ways(name, x).items()}
+    for timer in timers.values():
+        timer.timeit(20)
+    seen: dict[str, list[float]] = {way: [] for way in timers}
+    order = list(timers)
+    for _ in range(ROUNDS):
+        random.shuffle(order)
+        for way in order:
+            seen[way].append(timers[way].timeit(CALLS[name]) / CALLS[name] * 1e9)
+    return seen
+
+
+def spread(values: list[float]) -> str:
+    """Return the median, and the quartiles around it."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def dispatch_table() -> Table:
+    """Return the table of what each way costs on each engine."""
+    table = Table("engine", "way", "ns a call", "ns more", "ratio", title="add of two (3, 4) float32 arrays: median (quartiles)")
+    for name in CALLS:
+        if name not in backend.available_backends():
+            continue
+        seen = measure(name)
+        base = seen["the engine's own"]
+        for way, values in seen.items():
+            more = [v - b for v, b in zip(values, base, strict=True)]
+            ratio = statistics.median(v / b for v, b in zip(values, base, strict=True))
+            table.add_row(name, way, spread(values), "" if values is base else spread(more), f"{ratio:.2f}")
+        table.add_section()
+    return table
+
+
+def cpu_seconds(code: str) -> float:
+    """Return the CPU time, of user and system, of a Python process that runs `code`."""
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def import_table(rounds: int) -> Table:
+    """Return the table of what imports cost."""
+    seen: dict[str, list[float]] = {what: [] for what in IMPORTS}
+    for _ in range(rounds):
+        for what in random.sample(list(IMPORTS), len(IMPORTS)):
+            seen[what].append(cpu_seconds(IMPORTS[what]) * 1e3)
+    table = Table("process that imports", "CPU ms", "over numpy", title="imports: median (quartiles) of processes of their own")
+    for what, values in seen.items():
+        ratio = statistics.median(v / n for v, n in zip(values, seen["numpy"], strict=True))
+        table.add_row(what, spread(values), f"{ratio:.2f}")
+    return table
+
+
+def setting() -> str:
+    """Return what else has a say in these numbers."""
+    versions = []
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package.replace('_', '-'))}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{package} absent")
+    words = [f"{k}={os.environ.get(k, 'unset')}" for k in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")]
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+    return (
+        f"Python {sys.version.split()[0]}; {', '.join(versions)}\n"
+        f"{'; '.join(words)}; one Python thread; {os.cpu_count()} cores, load {load}; {ROUNDS} rounds, {time.strftime('%Y-%m-%d')}"
+    )
+
+
+def main() -> None:
+    console = Console(width=120)
+    console.print(setting())
+    console.print(dispatch_table())
+    console.print(import_table(max(7, ROUNDS // 3)))
+
+
+if __name__ == "__main__":
+    main()

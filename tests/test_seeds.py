@@ -1,0 +1,126 @@
+"""The documents that define this library, executed: every Python block of seed 000 runs as written.
+
+The documents are not part of the repository: they are looked for in ../shared/seeds, or in EMBER_ML_SEEDS.
+A block that cannot run as it stands is named below with the reason and the smallest repair: names or data put
+before it, or a question that the document leaves to the reader's machine. No call is edited or deleted.
+"""
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from conftest import ENGINES
+from ember_ml import backend, tensor
+
+SEEDS = Path(os.environ.get("EMBER_ML_SEEDS") or Path(__file__).parents[2] / "shared" / "seeds")
+
+
+class Repair(NamedTuple):
+    """What stands before a block, and why; `skip` where only other hardware can run it."""
+
+    reason: str
+    before: str = ""
+    skip: str = ""
+
+
+TENSOR = "from ember_ml import tensor"
+NEVER_IMPORTED = "the document uses `tensor` and never imports it"
+REPAIRS = {
+    "000": {
+        7: Repair(NEVER_IMPORTED, TENSOR),
+        8: Repair("an excerpt of a class, without the names that it derives from", "from abc import ABC, abstractmethod"),
+        12: Repair(NEVER_IMPORTED, TENSOR),
+        13: Repair(NEVER_IMPORTED, TENSOR),
+        14: Repair(
+            f"{NEVER_IMPORTED}; and `.cuda()` needs a GPU, so where there is none torch's own method stays on the CPU",
+            f"{TENSOR}\nimport torch\nif not torch.cuda.is_available():\n    torch.Tensor.cuda = lambda self: self",
+        ),
+    }
+}
+NEEDS = {"torch": "torch", "torch_optimized": "torch", "mlx": "mlx", "jax": "jax"}
+
+
+def blocks(seed):
+    """Return the Python blocks of a seed, in order."""
+    files = sorted(SEEDS.glob(f"{seed}_*"))
+    if not files:
+        return []
+    return re.findall(r"^```python\n(.*?)^```", files[0].read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def found(seed):
+    got = [pytest.param(seed, i, text, id=f"{seed}-{i}") for i, text in enumerate(blocks(seed), start=1)]
+    absent = pytest.mark.skip(reason=f"seed {seed} is not in {SEEDS}; EMBER_ML_SEEDS says where it is")
+    return got or [pytest.param(seed, 0, "", id=seed, marks=absent)]
+
+
+@pytest.fixture
+def undisturbed(tmp_path, monkeypatch):
+    """What a block chooses or changes is undone."""
+    from ember_ml.backend import selection
+
+    monkeypatch.setenv("EMBER_ML_HOME", str(tmp_path))
+    if "torch" in ENGINES:
+        import torch
+
+        monkeypatch.setattr(torch.Tensor, "cuda", torch.Tensor.cuda)
+    before = selection._Choice.name, selection._Choice.device, selection._Choice.found
+    yield
+    selection._Choice.name, selection._Choice.device, selection._Choice.found = before
+
+
+@pytest.mark.parametrize(("seed", "number", "text"), found("000"))
+def test_a_block_of_the_document_runs(seed, number, text, undisturbed, capsys):
+    wanted = {NEEDS[name] for name in re.findall(r"set_backend\(['\"](\w+)['\"]", text) if name in NEEDS}
+    for name in wanted - set(ENGINES):
+        pytest.skip(f"the block chooses {name}, which is not installed here")
+    repair = REPAIRS[seed].get(number, Repair(""))
+    if repair.skip:
+        pytest.skip(repair.skip)
+    state: dict = {"__name__": "__main__"}
+    exec(compile(repair.before, f"<what seed {seed} block {number} lacks>", "exec"), state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(compile(text, f"<seed {seed}, block {number}>", "exec"), state)
+    told = capsys.readouterr().out
+    assert number not in SAID.get(seed, {}) or re.fullmatch(SAID[seed][number], told, flags=re.S), told
+    check = SHOWN.get(seed, {}).get(number)
+    assert check is None or check(state)
+
+
+SHAPES = r"x shape: \(3, 4\)\ny shape: \(4, 5\)\nz shape: \(3, 5\)\nw shape: \(3, 5\)\n"
+SAID = {"000": {12: SHAPES, 13: rf"Selected backend: \w+\n{SHAPES}"}}
+
+
+def drawn_on(name):
+    return lambda state: type(state["x"]) is tensor.EmberTensor and state["x"].shape == (3, 4) and state["x"].backend == name
+
+
+SHOWN = {
+    "000": {
+        1: drawn_on("numpy"),
+        2: drawn_on("torch"),
+        3: drawn_on("torch"),  # the same tensors, compiled otherwise
+        4: drawn_on("mlx"),
+        5: lambda state: backend.get_backend() == "torch",
+        6: lambda state: str(backend.get_backend()) in ENGINES,
+        7: lambda state: state["y"].shape == (3, 3) and bool((state["z"].to_numpy() >= 0).all()),
+        9: lambda state: type(backend.get_backend("numpy")) is state["NumPyBackend"],
+        10: lambda state: backend.get_backend() == "numpy",
+        14: lambda state: type(state["x"]) is tensor.EmberTensor and state["x"].shape == (3, 4),
+    }
+}
+
+
+@pytest.mark.skipif(not blocks("000"), reason=f"no seeds in {SEEDS}")
+def test_every_repair_is_still_needed_and_names_a_block():
+    texts = blocks("000")
+    assert set(REPAIRS["000"]) <= set(range(1, len(texts) + 1))
+    for number, repair in REPAIRS["000"].items():
+        assert repair.reason
+        with pytest.raises(NameError):
+            exec(compile(texts[number - 1], "<without its repair>", "exec"), {})
