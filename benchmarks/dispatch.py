@@ -1,8 +1,9 @@
-"""What it costs to find the engine: `ops.add` on 3 x 4 arrays against the engine's own add, and against other libraries.
+"""What finding the engine costs: `ops.add` on 3 x 4 arrays against the engine's own add, and other libraries.
 
-All ways stand in one process and take turns, in an order shuffled each round, so that a busy machine slows all alike.
-What counts is the median over rounds of the difference to the engine's own add in the same round. Then: what `import ember_ml`
-costs over `import numpy`, in CPU time of processes of their own.
+All ways stand in one process and take turns, in an order shuffled each round, and the clock is the CPU time
+of the calling thread, so that a busy machine slows all alike. What counts is the median over rounds of the
+difference to the engine's own add in the same round. Then: what `import ember_ml` costs over `import numpy`,
+in CPU time of processes of their own, their start included.
 
     python benchmarks/dispatch.py [rounds]
 """
@@ -26,7 +27,8 @@ from rich.table import Table
 from ember_ml import backend, ops
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 61
-CALLS = {"numpy": 5000, "torch": 2000, "jax": 400, "mlx": 1000}
+CALLS = {"numpy": 2000, "torch": 1000, "jax": 200, "mlx": 1000}
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 PACKAGES = ("numpy", "torch", "jax", "mlx", "autoray", "keras", "array_api_compat")
 IMPORTS = {
     "nothing": "pass",
@@ -77,7 +79,7 @@ def keras_for(name: str) -> Any:
 def measure(name: str) -> dict[str, list[float]]:
     """Return nanoseconds a call, one number a round, for each way."""
     x = backend.get_backend(name).array(np.ones((3, 4), "float32"))
-    timers = {way: timeit.Timer(call) for way, call in ways(name, x).items()}
+    timers = {way: timeit.Timer(call, timer=time.thread_time) for way, call in ways(name, x).items()}
     for timer in timers.values():
         timer.timeit(20)
     seen: dict[str, list[float]] = {way: [] for way in timers}
@@ -97,7 +99,14 @@ def spread(values: list[float]) -> str:
 
 def dispatch_table() -> Table:
     """Return the table of what each way costs on each engine."""
-    table = Table("engine", "way", "ns a call", "ns more", "ratio", title="add of two (3, 4) float32 arrays: median (quartiles)")
+    table = Table(
+        "engine",
+        "way",
+        "ns a call",
+        "ns more",
+        "ratio",
+        title="add of two (3, 4) float32 arrays: median (quartiles)",
+    )
     for name in CALLS:
         if name not in backend.available_backends():
             continue
@@ -112,11 +121,12 @@ def dispatch_table() -> Table:
 
 
 def cpu_seconds(code: str) -> float:
-    """Return the CPU time, of user and system, of a Python process that runs `code`."""
-    before = os.times()
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    """Return the CPU time of a Python process that runs `code`, from its start to its end."""
+    told = f"{code}\nimport time; print(time.process_time())"
+    done = subprocess.run(
+        [sys.executable, "-c", told], check=True, capture_output=True, text=True, env=ONE_THREAD
+    )
+    return float(done.stdout)
 
 
 def import_table(rounds: int) -> Table:
@@ -125,7 +135,12 @@ def import_table(rounds: int) -> Table:
     for _ in range(rounds):
         for what in random.sample(list(IMPORTS), len(IMPORTS)):
             seen[what].append(cpu_seconds(IMPORTS[what]) * 1e3)
-    table = Table("process that imports", "CPU ms", "over numpy", title="imports: median (quartiles) of processes of their own")
+    table = Table(
+        "process that imports",
+        "CPU ms",
+        "over numpy",
+        title="imports: median (quartiles) of processes of their own",
+    )
     for what, values in seen.items():
         ratio = statistics.median(v / n for v, n in zip(values, seen["numpy"], strict=True))
         table.add_row(what, spread(values), f"{ratio:.2f}")
@@ -144,7 +159,8 @@ def setting() -> str:
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     return (
         f"Python {sys.version.split()[0]}; {', '.join(versions)}\n"
-        f"{'; '.join(words)}; one Python thread; {os.cpu_count()} cores, load {load}; {ROUNDS} rounds, {time.strftime('%Y-%m-%d')}"
+        f"{'; '.join(words)}; one Python thread; {os.cpu_count()} cores, load {load}; {ROUNDS} rounds, "
+        f"{time.strftime('%Y-%m-%d')}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Adding an op, an engine or a layer touches one file each: here a stranger adds all three, following CONTRIBUTING."""
+"""Adding an op, an engine or a layer touches one file: a stranger adds all three, following CONTRIBUTING."""
 
 import importlib.util
 import textwrap
@@ -68,7 +68,9 @@ def test_an_op_is_one_entry_in_one_file(tmp_path, table, be):
     # a primitive has its rules, and what an engine lacks it says
     assert mine.sinc(Spec((1, 2), as_dtype("float32"))) == Spec((1, 2), as_dtype("float32"))
     if be == "mlx":
-        with pytest.raises(NotImplementedError, match=r"sinc on mlx: the engine has no such function; write an @override"):
+        with pytest.raises(
+            NotImplementedError, match=r"sinc on mlx: the engine has no such function; write an @override"
+        ):
             mine.sinc(given)
 
 
@@ -135,8 +137,16 @@ def test_an_engine_is_one_file_and_a_line(tmp_path, table):
             close(np.asarray(y), np.exp([0.5, 1.0]) / np.exp([0.5, 1.0]).sum(), "float64")
             close(np.asarray(mine.sinc(x)), np.sin([0.5, 1.0]) / [0.5, 1.0], "float64")
             slope = grad(lambda x: ops.sum(mine.sinc(x)))(x)
-            close(np.asarray(slope), (np.cos([0.5, 1.0]) - np.sin([0.5, 1.0]) / [0.5, 1.0]) / [0.5, 1.0], "float64")
-            close(np.asarray(compile(lambda x: mine.versine(mine.sinc(x)))(x)), 1 - np.cos(np.sin([0.5, 1.0]) / [0.5, 1.0]), "float64")
+            close(
+                np.asarray(slope),
+                (np.cos([0.5, 1.0]) - np.sin([0.5, 1.0]) / [0.5, 1.0]) / [0.5, 1.0],
+                "float64",
+            )
+            close(
+                np.asarray(compile(lambda x: mine.versine(mine.sinc(x)))(x)),
+                1 - np.cos(np.sin([0.5, 1.0]) / [0.5, 1.0]),
+                "float64",
+            )
             with pytest.raises(NotImplementedError, match="tan on box: a box has no tangent"):
                 ops.tan(x)
         assert "box" in backend.available_backends()
@@ -176,11 +186,13 @@ def test_a_layer_is_one_file(tmp_path, be):
     close(layer(x), np.array([[1.0, 2.0, 3.0]]))
     assert be.owns(type(layer(x)))
     model = nn.Sequential([layer, nn.Linear(3, 1)])
-    assert [name for name, _ in model.named_parameters()][0].endswith("gain")
+    assert next(name for name, _ in model.named_parameters()).endswith("gain")
     ops.sum(model(tensor.array(x))).backward()
     assert layer.gain.grad is not None
     state = model.state_dict()
-    close(state[[k for k in state if k.endswith("gain")][0]], np.ones(3))
-    params = layer.parameters_dict() if hasattr(layer, "parameters_dict") else dict(layer.named_parameters())
-    slope = compile(grad(lambda p, x: ops.sum(nn.functional_call(layer, p, x)[0])), be)({k: v.data for k, v in params.items()}, x)
+    close(state[next(k for k in state if k.endswith("gain"))], np.ones(3))
+    params = dict(layer.named_parameters())
+    slope = compile(grad(lambda p, x: ops.sum(nn.functional_call(layer, p, x)[0])), be)(
+        {k: v.data for k, v in params.items()}, x
+    )
     close(slope["gain"], np.array([1.0, 2.0, 3.0]))

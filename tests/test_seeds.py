@@ -32,12 +32,15 @@ NEVER_IMPORTED = "the document uses `tensor` and never imports it"
 REPAIRS = {
     "000": {
         7: Repair(NEVER_IMPORTED, TENSOR),
-        8: Repair("an excerpt of a class, without the names that it derives from", "from abc import ABC, abstractmethod"),
+        8: Repair(
+            "an excerpt of a class, without the names that it derives from",
+            "from abc import ABC, abstractmethod",
+        ),
         12: Repair(NEVER_IMPORTED, TENSOR),
         13: Repair(NEVER_IMPORTED, TENSOR),
         14: Repair(
-            f"{NEVER_IMPORTED}; and `.cuda()` needs a GPU, so where there is none torch's own method stays on the CPU",
-            f"{TENSOR}\nimport torch\nif not torch.cuda.is_available():\n    torch.Tensor.cuda = lambda self: self",
+            f"{NEVER_IMPORTED}; and `.cuda()` needs a GPU: where there is none, it stays on the CPU",
+            f"{TENSOR}\nimport torch\nif not torch.cuda.is_available(): torch.Tensor.cuda = lambda x: x",
         ),
     }
 }
@@ -97,7 +100,9 @@ SAID = {"000": {12: SHAPES, 13: rf"Selected backend: \w+\n{SHAPES}"}}
 
 
 def drawn_on(name):
-    return lambda state: type(state["x"]) is tensor.EmberTensor and state["x"].shape == (3, 4) and state["x"].backend == name
+    return lambda state: (
+        type(state["x"]) is tensor.EmberTensor and state["x"].shape == (3, 4) and state["x"].backend == name
+    )
 
 
 SHOWN = {

@@ -106,15 +106,25 @@ class MLXBackend(Backend):
     @override
     def sum(self, x, axis, keepdims):
         x = _widened(x)
-        return mx.sum(x, axis=axis, keepdims=keepdims) if x.size else _of_nothing(x, axis, keepdims, 0, x.dtype)
+        return (
+            mx.sum(x, axis=axis, keepdims=keepdims) if x.size else _of_nothing(x, axis, keepdims, 0, x.dtype)
+        )
 
     @override
     def any(self, x, axis, keepdims):
-        return mx.any(x, axis=axis, keepdims=keepdims) if x.size else _of_nothing(x, axis, keepdims, False, mx.bool_)
+        return (
+            mx.any(x, axis=axis, keepdims=keepdims)
+            if x.size
+            else _of_nothing(x, axis, keepdims, False, mx.bool_)
+        )
 
     @override
     def all(self, x, axis, keepdims):
-        return mx.all(x, axis=axis, keepdims=keepdims) if x.size else _of_nothing(x, axis, keepdims, True, mx.bool_)
+        return (
+            mx.all(x, axis=axis, keepdims=keepdims)
+            if x.size
+            else _of_nothing(x, axis, keepdims, True, mx.bool_)
+        )
 
     @override
     def cumulative_sum(self, x, axis):
@@ -169,7 +179,7 @@ def _widened(x: mx.array) -> mx.array:
 
 
 def _of_nothing(x: mx.array, axis: Any, keepdims: bool, value: Any, dtype: mx.Dtype) -> mx.array:
-    """Return what a reduction of an empty array gives. MLX 0.32 gives chance numbers, or takes half a minute."""
+    """Return what reducing an empty array gives. MLX 0.32 gives chance numbers, or takes half a minute."""
     return mx.full(reduced(x, axis, keepdims), value, dtype=dtype)
 
 

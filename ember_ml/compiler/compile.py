@@ -189,7 +189,7 @@ _NUMBERS = (int, float, complex)
 
 
 def _chooser(leaves: list) -> str | None:
-    """Return the name of the active backend where it has a say: where there is no array, or one of its own."""
+    """Return the name of the active backend where it has a say: without arrays, or with one of its own."""
     first = next((x for x in leaves if type(x) not in _STATIC and type(x) not in _NUMBERS), None)
     active = get_backend()
     return active.name if first is None or isinstance(first, active.array_types) else None

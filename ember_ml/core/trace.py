@@ -102,8 +102,12 @@ class Traced(Operators):
     def __float__(self) -> float:
         return float(self._concrete())
 
-    def __complex__(self) -> complex:  # MLX asks for it: `array * traced` would be a number, and lose the gradient
-        raise TypeError("a traced value is no Python number; write ops.multiply(array, traced) or traced * array")
+    def __complex__(
+        self,
+    ) -> complex:  # MLX asks for it: `array * traced` would be a number, and lose the gradient
+        raise TypeError(
+            "a traced value is no Python number; write ops.multiply(array, traced) or traced * array"
+        )
 
     def __int__(self) -> int:
         return int(self._concrete())

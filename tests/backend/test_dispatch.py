@@ -43,7 +43,14 @@ def test_arrays_choose_their_engine_whatever_is_active(name):
 
 
 def test_what_has_no_array_asks_the_active_backend(be):
-    for made in (ops.zeros((2,)), ops.arange(3), ops.asarray([1.0]), ops.normal((2,)), ops.add(1, 2.0), ops.sqrt(4.0)):
+    for made in (
+        ops.zeros((2,)),
+        ops.arange(3),
+        ops.asarray([1.0]),
+        ops.normal((2,)),
+        ops.add(1, 2.0),
+        ops.sqrt(4.0),
+    ):
         assert be.owns(type(made))
 
 
@@ -63,10 +70,13 @@ def test_what_has_no_array_asks_the_active_backend(be):
     ids=["add", "add the other way", "where", "concat", "einsum", "mse", "take", "clip"],
 )
 def test_engines_do_not_mix_and_the_error_names_both(other, call):
-    """Left alone, NumPy, JAX and MLX mix in silence. Twice, since a wrong pair must not be remembered as right."""
+    """Left alone, NumPy, JAX and MLX mix in silence. Twice: a wrong pair must not be remembered as right."""
     x, y = np.ones(2, "float32"), engine(other).array(np.ones(2, "float32"))
     for _ in range(2):
-        with pytest.raises(TypeError, match=rf"^\w+: arrays of different backends, (numpy and {other}|{other} and numpy); move one"):
+        with pytest.raises(
+            TypeError,
+            match=rf"^\w+: arrays of different backends, (numpy and {other}|{other} and numpy); move one",
+        ):
             call(x, y)
 
 
@@ -81,8 +91,14 @@ def test_two_engines_that_are_not_numpy_do_not_mix_either():
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], (1.0,), "word", object(), {"a": 1}, 1j.conjugate])
 def test_what_is_no_array_is_refused_in_clear_words(be, wrong):
     kind = type(wrong).__name__
-    for call in (lambda: ops.add(wrong, be.array([1.0])), lambda: ops.add(be.array([1.0]), wrong), lambda: ops.exp(wrong)):
-        with pytest.raises(TypeError, match=rf"^\w+: expected arrays, got {kind}; make one with ember_ml\.tensor\.array\("):
+    for call in (
+        lambda: ops.add(wrong, be.array([1.0])),
+        lambda: ops.add(be.array([1.0]), wrong),
+        lambda: ops.exp(wrong),
+    ):
+        with pytest.raises(
+            TypeError, match=rf"^\w+: expected arrays, got {kind}; make one with ember_ml\.tensor\.array\("
+        ):
             call()
 
 
@@ -171,7 +187,9 @@ def test_torch_compile_takes_a_dozen_ops_without_a_break():
     import torch
 
     arguments = [torch.tensor(a) for a in (X, Y, ROWS)]
-    traced = torch.compile(a_dozen_ops, fullgraph=True, backend="eager")  # Dynamo alone: Inductor takes 13 s to start
+    traced = torch.compile(
+        a_dozen_ops, fullgraph=True, backend="eager"
+    )  # Dynamo alone: Inductor takes 13 s to start
     close(traced(*arguments), a_dozen_ops(X, Y, ROWS), "float64")
 
 

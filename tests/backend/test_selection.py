@@ -47,7 +47,9 @@ def write(home, **files):
 
 def in_a_new_process(code, **environment):
     """Run code in a process of its own, warnings as errors; return what it printed."""
-    settings = {k: v for k, v in os.environ.items() if not k.lower().startswith("ember_ml_") and k != "JAX_ENABLE_X64"}
+    settings = {
+        k: v for k, v in os.environ.items() if not k.lower().startswith("ember_ml_") and k != "JAX_ENABLE_X64"
+    }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
         env={**settings, "EMBER_ML_HOME": "/nonexistent", **environment},
@@ -134,11 +136,16 @@ def test_a_full_disk_leaves_the_old_choice_and_no_scraps(home, monkeypatch):
 @needs_another
 def test_saving_says_so_when_a_higher_rule_hides_the_choice(home, monkeypatch):
     monkeypatch.setenv("EMBER_ML_BACKEND", OTHERS[0])
-    with pytest.warns(UserWarning, match=rf"saved backend 'numpy', but EMBER_ML_BACKEND asks for '{OTHERS[0]}' and is read first"):
+    with pytest.warns(
+        UserWarning,
+        match=rf"saved backend 'numpy', but EMBER_ML_BACKEND asks for '{OTHERS[0]}' and is read first",
+    ):
         backend.set_backend("numpy", persist=True)
     monkeypatch.delenv("EMBER_ML_BACKEND")
     write(home, config=f"backend = {OTHERS[0]}\n")
-    with pytest.warns(UserWarning, match=rf"saved backend 'numpy', but .*config asks for '{OTHERS[0]}' and is read first"):
+    with pytest.warns(
+        UserWarning, match=rf"saved backend 'numpy', but .*config asks for '{OTHERS[0]}' and is read first"
+    ):
         backend.set_backend("numpy", persist=True)
     write(home, config="backend = numpy\n")
     backend.set_backend("numpy", persist=True)  # the same choice twice hides nothing
@@ -179,7 +186,9 @@ BLOCKED = """
 @pytest.mark.parametrize("name", ["torch", "torch_optimized", "jax", "mlx"])
 def test_an_engine_that_is_not_installed_says_how_to_install_it(name):
     package = selection.ENGINES[name].package
-    code = BLOCKED.format(blocked=[package]) + f"""
+    code = (
+        BLOCKED.format(blocked=[package])
+        + f"""
     import ember_ml as eh
     from ember_ml import backend
     try:
@@ -189,19 +198,29 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(name):
     assert {name!r} not in backend.available_backends()
     print(eh.get_backend())
     """
-    assert in_a_new_process(code) == f"backend {name!r} needs {package}: pip install 'ember-ml[{package}]'\nnumpy"
+    )
+    assert (
+        in_a_new_process(code)
+        == f"backend {name!r} needs {package}: pip install 'ember-ml[{package}]'\nnumpy"
+    )
 
 
 def test_without_any_engine_numpy_is_chosen_automatically_and_all_works():
-    code = BLOCKED.format(blocked=["torch", "jax", "mlx", "cupy"]) + """
+    code = (
+        BLOCKED.format(blocked=["torch", "jax", "mlx", "cupy"])
+        + """
     import ember_ml as eh
     from ember_ml import ops, backend
     print(eh.auto_select_backend(), backend.available_backends(), float(ops.sum(ops.ones((2, 3)))))
     """
+    )
     assert in_a_new_process(code) == "('numpy', 'cpu') ['numpy'] 6.0"
 
 
-@pytest.mark.parametrize("fault", ["raise OSError('libcudart.so: cannot open shared object')", "raise ImportError('libmkl')", "x = 1"])
+@pytest.mark.parametrize(
+    "fault",
+    ["raise OSError('libcudart.so: cannot open shared object')", "raise ImportError('libmkl')", "x = 1"],
+)
 def test_an_engine_that_is_installed_but_broken_is_no_obstacle(tmp_path, fault):
     """A wheel for another machine, or a folder that happens to have the name."""
     for package in ("torch", "jax", "mlx"):
@@ -223,7 +242,9 @@ def test_an_engine_that_is_installed_but_broken_is_no_obstacle(tmp_path, fault):
 
 def test_an_unknown_name_lists_the_known_ones():
     for ask in (backend.get_backend, backend.set_backend, lambda n: backend.use_backend(n).__enter__()):
-        with pytest.raises(ValueError, match=r"unknown backend 'tensorflow'; known: numpy, torch, torch_optimized, jax, mlx"):
+        with pytest.raises(
+            ValueError, match=r"unknown backend 'tensorflow'; known: numpy, torch, torch_optimized, jax, mlx"
+        ):
             ask("tensorflow")
 
 
@@ -298,7 +319,9 @@ def test_configured_instances_stand_side_by_side():
     assert (narrow.zeros((3, 4)).dtype, narrow.array([1.5, 2]).dtype) == ("float16", "float16")
     assert wide.zeros(2, dtype="int32").dtype == "int32"
     assert repr(wide) == "NumPyBackend(dtype='float64')"
-    assert ops.zeros((1,), like=wide.zeros(1)).dtype == "float32"  # ops on native arrays use the engine's settings
+    assert (
+        ops.zeros((1,), like=wide.zeros(1)).dtype == "float32"
+    )  # ops on native arrays use the engine's settings
     assert wide.add(wide.ones(2), wide.ones(2)).dtype == "float64"
 
 
@@ -312,9 +335,18 @@ def test_methods_of_a_backend_are_the_ops_of_the_table(be):
     x = be.array(np.array([[1.0, 2.0]], "float32"))
     for name in ("add", "multiply"):
         np.testing.assert_array_equal(np.asarray(getattr(be, name)(x, x)), np.asarray(TABLE[name](x, x)))
-    for made in (be.ones(2, 3), be.full((2,), 1.5), be.arange(3), be.eye(2), be.uniform((2,)), be.concatenate([x, x])):
+    for made in (
+        be.ones(2, 3),
+        be.full((2,), 1.5),
+        be.arange(3),
+        be.eye(2),
+        be.uniform((2,)),
+        be.concatenate([x, x]),
+    ):
         assert be.owns(type(made))
-    with pytest.raises(AttributeError, match=f"{type(be).__name__} has no 'multipli', and there is no op of that name"):
+    with pytest.raises(
+        AttributeError, match=f"{type(be).__name__} has no 'multipli', and there is no op of that name"
+    ):
         be.multipli
 
 
@@ -446,8 +478,8 @@ def test_importing_loads_no_engine_and_prints_nothing():
     code = """
     import sys
     import ember_ml
-    loaded = {name.partition(".")[0] for name in sys.modules} & {"numpy", "scipy", "torch", "jax", "mlx", "cupy", "rich", "typer", "pandas"}
-    print(sorted(loaded))
+    heavy = {"numpy", "scipy", "torch", "jax", "mlx", "cupy", "rich", "typer", "pandas"}
+    print(sorted({name.partition(".")[0] for name in sys.modules} & heavy))
     """
     assert in_a_new_process(code) == "[]"
 
@@ -478,7 +510,8 @@ def test_jax_64_bits_come_with_the_choice_and_not_with_a_meeting():
         print(error)
     print(jax.config.read("jax_enable_x64"), x.dtype, ops.arange(3, like=x).dtype)
     with backend.use_backend("jax"):
-        print(jax.config.read("jax_enable_x64"), ops.zeros((2,), dtype="float64").dtype, ops.zeros((2,)).dtype)
+        wide, usual = ops.zeros((2,), dtype="float64"), ops.zeros((2,))
+        print(jax.config.read("jax_enable_x64"), wide.dtype, usual.dtype)
     """
     told = in_a_new_process(code).splitlines()
     assert told[0].startswith("jax has no float64 while its 64-bit mode is off: ")

@@ -132,7 +132,12 @@ def ops_of(run):
 def test_repeated_work_is_done_once_and_unused_work_not_at_all(be):
     def f(x):
         unused = ops.exp(x)  # noqa: F841
-        return ops.tanh(x) * ops.tanh(x) + ops.tanh(x) + ops.sum(x, axis=0) * ops.sum(x, axis=0) - ops.sum(x, axis=1)
+        return (
+            ops.tanh(x) * ops.tanh(x)
+            + ops.tanh(x)
+            + ops.sum(x, axis=0) * ops.sum(x, axis=0)
+            - ops.sum(x, axis=1)
+        )
 
     run = compile(f, be)
     run(number(be, np.ones((2, 2))))
@@ -143,7 +148,9 @@ def test_repeated_work_is_done_once_and_unused_work_not_at_all(be):
 
 
 def test_numbers_that_look_alike_are_not_merged(be):
-    run = compile(lambda x: (x * 1, x * 1.0, x * True, x * 0.0, x * -0.0), be, jit=False)  # mx.compile merges 0.0 and -0.0 itself
+    run = compile(
+        lambda x: (x * 1, x * 1.0, x * True, x * 0.0, x * -0.0), be, jit=False
+    )  # mx.compile merges 0.0 and -0.0 itself
     out = run(number(be, [2], "int32"))
     assert [as_dtype(o.dtype).name for o in out] == ["int32", "float32", "int32", "float32", "float32"]
     assert np.signbit(np.asarray(out[4])).tolist() == [True]
@@ -223,7 +230,9 @@ def test_without_arrays_the_active_backend_computes(name):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_arrays_of_the_wrong_engine_are_refused(name):
-    with pytest.raises(TypeError, match=f"compile: compiled for {name}, but the arguments are arrays of numpy"):
+    with pytest.raises(
+        TypeError, match=f"compile: compiled for {name}, but the arguments are arrays of numpy"
+    ):
         compile(lambda x: x, name)(np.ones(2))
     with pytest.raises(TypeError, match="compile: arrays of different backends"):
         compile(lambda x, y: x + y)(np.ones(2), number(backend.get_backend(name), [1.0]))
@@ -315,7 +324,10 @@ def test_a_closure_pickles_as_its_graphs_alone(be):
     value, gradient = back(x)
     close(value, np.array(9.0))
     close(gradient, np.array([3.0, 3.0]))
-    with pytest.raises(TypeError, match=r"compile: unpickled without its function, this knows only the arguments float32 \(2,\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"compile: unpickled without its function, this knows only the arguments float32 \(2,\)",
+    ):
         back(number(be, [1.0]))
 
 
@@ -343,14 +355,35 @@ def test_inductor_agrees_with_numpy_on_many_ops_in_one_graph():
 
     if "torch" not in ENGINES or not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("needs torch and a C++ compiler")
-    unary = "tanh sigmoid exp expm1 sin cos square abs relu softplus gelu erf negative floor sign softmax log_softmax logsumexp"
+    unary = "tanh sigmoid exp expm1 sin cos square abs relu softplus gelu erf negative floor sign softmax "
+    unary += "log_softmax logsumexp"
 
     def f(x, w, rows):
         h = ops.matmul(x, w)
         out = [getattr(ops, name)(h) for name in unary.split()]
-        out += [ops.where(h > 0, h, 0.5), ops.maximum(h, 0.1), ops.power(ops.abs(h), 1.5), ops.clip(h, -0.5, 0.5), h // 0.3]
-        out += [ops.sum(h, axis=0), ops.mean(h), ops.max(h, axis=1), ops.std(h), ops.argmax(h, axis=1), ops.cumulative_sum(h, axis=1)]
-        out += [ops.concat([h, h]), ops.stack([h, h]), ops.transpose(h), ops.take(h, rows), ops.einsum("ij,kj->ik", h, h), ops.one_hot(rows, 4)]
+        out += [
+            ops.where(h > 0, h, 0.5),
+            ops.maximum(h, 0.1),
+            ops.power(ops.abs(h), 1.5),
+            ops.clip(h, -0.5, 0.5),
+            h // 0.3,
+        ]
+        out += [
+            ops.sum(h, axis=0),
+            ops.mean(h),
+            ops.max(h, axis=1),
+            ops.std(h),
+            ops.argmax(h, axis=1),
+            ops.cumulative_sum(h, axis=1),
+        ]
+        out += [
+            ops.concat([h, h]),
+            ops.stack([h, h]),
+            ops.transpose(h),
+            ops.take(h, rows),
+            ops.einsum("ij,kj->ik", h, h),
+            ops.one_hot(rows, 4),
+        ]
         out += [ops.random_bits(ops.key(3, like=rows), (5,)), ops.mse(h, x[:, :4])]
         return out, grad(lambda w: ops.sum(ops.square(ops.tanh(ops.matmul(x, w)))))(w)
 
@@ -363,4 +396,6 @@ def test_inductor_agrees_with_numpy_on_many_ops_in_one_graph():
         got_values, got_gradient = run(*(engine.array(a) for a in given))
     assert next(iter(run._made.values())).backend == "torch_optimized"
     for got, want in zip([*got_values, got_gradient], [*want_values, want_gradient], strict=True):
-        close(got, np.asarray(want), "float64", rtol=1e-6, atol=1e-7)  # Inductor vectorises exp and erf to float32's few ulps
+        close(
+            got, np.asarray(want), "float64", rtol=1e-6, atol=1e-7
+        )  # Inductor vectorises exp and erf to float32's few ulps

@@ -52,7 +52,10 @@ def test_gradients_have_the_structure_of_the_arguments(be):
     def f(p, x):
         return ops.sum(ops.matmul(x, p["layer"].w) + p["layer"].b) + ops.sum(p["scales"][0]) * 3.0
 
-    p = {"scales": [number(be, [1.0, 1.0]), None], "layer": Weights(number(be, np.ones((2, 3))), number(be, np.zeros(3)))}
+    p = {
+        "scales": [number(be, [1.0, 1.0]), None],
+        "layer": Weights(number(be, np.ones((2, 3))), number(be, np.zeros(3))),
+    }
     x = number(be, [[1.0, 2.0]])
     for run in both(grad(f), be):
         g = run(p, x)
@@ -108,7 +111,9 @@ def test_second_derivatives_are_those_of_jax(be):
     x = np.array([0.3, -0.7, 1.1])
 
     def f(x):
-        return ops.sum(ops.tanh(ops.matmul(ops.reshape(x, (1, 3)), ops.reshape(x, (3, 1))))) + ops.sum(ops.softplus(x) * ops.log_softmax(x))
+        return ops.sum(ops.tanh(ops.matmul(ops.reshape(x, (1, 3)), ops.reshape(x, (3, 1))))) + ops.sum(
+            ops.softplus(x) * ops.log_softmax(x)
+        )
 
     ours = lambda x: grad(lambda x: ops.sum(ops.square(grad(f)(x))))(x)
     with jax.enable_x64(True):
@@ -129,9 +134,24 @@ def test_a_constant_stops_the_gradient(be):
 @pytest.mark.parametrize(
     ("f", "args", "error", "words"),
     [
-        (lambda x: x, ([1.0, 2.0],), ValueError, r"grad: the function must return a single number, got shape \(2,\)"),
-        (lambda x: ops.argmax(x), ([1.0, 2.0],), TypeError, r"grad: the function must return a real float, got int64"),
-        (lambda x: ops.sum(x), (np.array([1, 2]),), TypeError, r"vjp: gradients need floating-point arguments, got int64"),
+        (
+            lambda x: x,
+            ([1.0, 2.0],),
+            ValueError,
+            r"grad: the function must return a single number, got shape \(2,\)",
+        ),
+        (
+            lambda x: ops.argmax(x),
+            ([1.0, 2.0],),
+            TypeError,
+            r"grad: the function must return a real float, got int64",
+        ),
+        (
+            lambda x: ops.sum(x),
+            (np.array([1, 2]),),
+            TypeError,
+            r"vjp: gradients need floating-point arguments, got int64",
+        ),
     ],
 )
 def test_wrong_functions_and_arguments_are_refused(be, f, args, error, words):
@@ -164,7 +184,10 @@ def clipped(be=None):
         """The exponential, whose gradient is cut at a limit."""
         return ops.exp(x)
 
-    f.defvjp(lambda x, limit: (ops.exp(x), (ops.exp(x), limit)), lambda kept, g: (ops.multiply(g, ops.minimum(kept[0], kept[1])), None))
+    f.defvjp(
+        lambda x, limit: (ops.exp(x), (ops.exp(x), limit)),
+        lambda kept, g: (ops.multiply(g, ops.minimum(kept[0], kept[1])), None),
+    )
     return f
 
 
@@ -182,7 +205,9 @@ def test_a_rule_of_ones_own_is_used_eagerly_compiled_and_in_a_loop(be):
 
     for run in both(grad(looped), be):
         close(run(x), (3 * want).astype("float32"))
-    for run in both(grad(lambda x: ops.sum(ops.cond(ops.sum(x) > 0, lambda x: f(x, limit), lambda x: x, x))), be):
+    for run in both(
+        grad(lambda x: ops.sum(ops.cond(ops.sum(x) > 0, lambda x: f(x, limit), lambda x: x, x))), be
+    ):
         close(run(x), want.astype("float32"))
 
 
@@ -219,7 +244,9 @@ def test_rules_that_do_not_fit_are_refused(be):
 def test_mlx_does_not_take_a_traced_value_for_a_number():
     """Its operators would: the product would be complex, and the gradient gone without a word."""
     mx = pytest.importorskip("mlx.core")
-    with pytest.raises(ValueError, match=r"Cannot perform multiplication on an mlx\.core\.array and .*Traced"):
+    with pytest.raises(
+        ValueError, match=r"Cannot perform multiplication on an mlx\.core\.array and .*Traced"
+    ):
         grad(lambda w: mx.array(2.0) * w)(mx.array(3.0))
     close(grad(lambda w: w * mx.array(2.0))(mx.array(3.0)), np.array(2.0))
 

@@ -7,15 +7,29 @@ import numpy as np
 import pytest
 
 from ember_ml.core import as_dtype, get_default_dtype, set_default_dtype
-from ember_ml.core.dtypes import DTYPES, DType, float32, float64, inexact, int8, int32, int64, promote, real_of, uint64
+from ember_ml.core.dtypes import (
+    DTYPES,
+    DType,
+    float32,
+    float64,
+    inexact,
+    int8,
+    int32,
+    int64,
+    promote,
+    real_of,
+    uint64,
+)
 
 STANDARD = [d for d in DTYPES.values() if d not in ("float16", "bfloat16")]
 GROUPS = [{"int", "uint"}, {"float"}, {"complex"}, {"float", "complex"}, {"bool"}]
 
 
 def standard_defines(a, b):
-    """Whether the Array API standard says what a and b become: within integers, and within floats and complexes."""
-    return any({a.kind, b.kind} <= group for group in GROUPS) and {a, b} not in ({"uint64", k} for k in signed())
+    """Whether the Array API standard says what a and b become: within integers, floats and complexes."""
+    return any({a.kind, b.kind} <= group for group in GROUPS) and {a, b} not in (
+        {"uint64", k} for k in signed()
+    )
 
 
 def signed():
@@ -78,7 +92,12 @@ def test_a_python_number_is_weak(dtype, scalar, want):
 
 
 def test_python_numbers_alone_have_the_default_dtypes():
-    assert (promote(int), promote(float), promote(bool), promote(int, float)) == ("int64", "float32", "bool", "float32")
+    assert (promote(int), promote(float), promote(bool), promote(int, float)) == (
+        "int64",
+        "float32",
+        "bool",
+        "float32",
+    )
 
 
 @pytest.mark.parametrize("name", list(DTYPES))
@@ -87,7 +106,12 @@ def test_a_dtype_knows_its_kind_and_size(name):
     wanted = ml_dtypes.bfloat16 if name == "bfloat16" else name
     assert dtype.itemsize == np.dtype(wanted).itemsize
     assert dtype.bits == 8 * dtype.itemsize
-    assert dtype.kind == {"b": "bool", "u": "uint", "i": "int", "f": "float", "c": "complex", "V": "float"}[np.dtype(wanted).kind]
+    assert (
+        dtype.kind
+        == {"b": "bool", "u": "uint", "i": "int", "f": "float", "c": "complex", "V": "float"}[
+            np.dtype(wanted).kind
+        ]
+    )
     assert dtype == name
     assert type(dtype.name) is str
 
@@ -117,7 +141,9 @@ def test_other_spellings_are_understood(given, want):
     assert as_dtype(given) == want
 
 
-@pytest.mark.parametrize("given", ["float33", "", None, 5, [1, 2], object, np.dtype("O"), np.dtype("datetime64[s]"), "f4"])
+@pytest.mark.parametrize(
+    "given", ["float33", "", None, 5, [1, 2], object, np.dtype("O"), np.dtype("datetime64[s]"), "f4"]
+)
 def test_an_unknown_dtype_is_refused_with_the_known_ones(given):
     with pytest.raises(TypeError, match=r"unknown dtype .*; known: bool, int8, .*, complex128"):
         as_dtype(given)
@@ -127,7 +153,11 @@ def test_the_default_float_can_be_changed_to_a_float_alone():
     try:
         set_default_dtype("float64")
         assert get_default_dtype() == "float64"
-        assert (promote(int64, float), inexact(int32), as_dtype(complex)) == ("float64", "float64", "complex128")
+        assert (promote(int64, float), inexact(int32), as_dtype(complex)) == (
+            "float64",
+            "float64",
+            "complex128",
+        )
     finally:
         set_default_dtype("float32")
     with pytest.raises(TypeError, match="set_default_dtype: expected a float dtype, got int32"):
@@ -136,4 +166,8 @@ def test_the_default_float_can_be_changed_to_a_float_alone():
 
 
 def test_the_real_part_of_a_complex_number_has_half_its_size():
-    assert (real_of(DTYPES["complex64"]), real_of(DTYPES["complex128"]), real_of(int8)) == ("float32", "float64", "int8")
+    assert (real_of(DTYPES["complex64"]), real_of(DTYPES["complex128"]), real_of(int8)) == (
+        "float32",
+        "float64",
+        "int8",
+    )

@@ -11,7 +11,9 @@ from ember_ml.core import TABLE, Spec, Traced, as_dtype, dispatch
 
 @pytest.mark.parametrize("ask", [bool, float, int, lambda x: x if x else -x, lambda x: [1, 2][int(x)]])
 def test_a_value_has_no_number_while_it_is_compiled(be, ask):
-    with pytest.raises(TypeError, match=r"a value of float32 \(\) has no number while it is traced; choose with ops.where"):
+    with pytest.raises(
+        TypeError, match=r"a value of float32 \(\) has no number while it is traced; choose with ops.where"
+    ):
         compile(lambda x: ask(ops.sum(x)), be)(be.array([1.0]))
 
 
@@ -38,16 +40,36 @@ def test_an_array_beside_a_traced_value_leaves_the_operator_to_it():
 
 def test_python_operators_record_the_ops_of_the_table(be):
     def f(x, y):
-        return (x + y, x - y, x * y, x / y, x // y, x % y, x**y, -x, +x, abs(x), 1 + x, 1 - x, 2 * x, 1 / x, 2**x)
+        return (
+            x + y,
+            x - y,
+            x * y,
+            x / y,
+            x // y,
+            x % y,
+            x**y,
+            -x,
+            +x,
+            abs(x),
+            1 + x,
+            1 - x,
+            2 * x,
+            1 / x,
+            2**x,
+        )
 
     x, y = np.array([1.5, 2.5], "float32"), np.array([2.0, 0.5], "float32")
     for got, want in zip(compile(f, be)(be.array(x), be.array(y)), f(x, y), strict=True):
         close(got, want)
-    compared = compile(lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y), be)(be.array(x), be.array(y))
+    compared = compile(lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y), be)(
+        be.array(x), be.array(y)
+    )
     for got, want in zip(compared, (x < y, x <= y, x > y, x >= y, x == y, x != y), strict=True):
         np.testing.assert_array_equal(np.asarray(got), want)
     a, b = np.array([[1, 2]], "int32"), np.array([[3], [1]], "int32")
-    bits = compile(lambda x, y: (x & 3, x | 4, x ^ 1, ~x, x << 2, x >> 1, x[0] & y[:, 0]), be)(be.array(a), be.array(b))
+    bits = compile(lambda x, y: (x & 3, x | 4, x ^ 1, ~x, x << 2, x >> 1, x[0] & y[:, 0]), be)(
+        be.array(a), be.array(b)
+    )
     for got, want in zip(bits, (a & 3, a | 4, a ^ 1, ~a, a << 2, a >> 1, a[0] & b[:, 0]), strict=True):
         np.testing.assert_array_equal(np.asarray(got), want)
     (product,) = compile(lambda x: (x @ x.T,), be)(be.array(x.reshape(1, 2)))
@@ -68,7 +90,7 @@ def test_a_traced_value_knows_its_shape_and_dtype(be):
 
 
 def test_nested_gradients_do_not_confuse_their_variables(be):
-    """d/dx [x * d/dy (x + y)] is 1, and 2 for one that takes both variables to be the same (Siskind and Pearlmutter 2005)."""
+    """d/dx [x * d/dy (x + y)] is 1; 2 if both variables are taken for one (Siskind and Pearlmutter 2005)."""
     x = be.array(np.float64(1.0).reshape(()))
     close(grad(lambda x: x * grad(lambda y: x + y)(x))(x), 1.0)
     close(grad(lambda x: x * grad(lambda y: x * y)(x))(x), 2.0)

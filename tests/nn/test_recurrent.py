@@ -78,18 +78,18 @@ def test_times_may_be_a_number_batch_by_time_with_or_without_an_axis_or_shared(b
 
 def test_a_batch_as_large_as_the_number_of_units_is_nothing_special(be, make):
     """Where ncps takes (batch,) times for one time a neuron (its issues 81 to 83)."""
-    x = RNG.normal(size=(UNITS, STEPS, INPUTS)).astype("float32")
-    times = RNG.uniform(0.2, 2.0, size=(UNITS, STEPS)).astype("float32")
+    x, times = np.concatenate([X, 2 * X, -X]), np.concatenate([TIMES, TIMES / 2, 2 * TIMES])
+    assert len(x) == UNITS
     layer = make()
     whole = host(layer(be.array(x), time_deltas=be.array(times)))
-    for i in range(UNITS):
+    for i in (0, 4, 8):
         alone = layer(be.array(x[i : i + 1]), time_deltas=be.array(times[i : i + 1]))
         close(host(alone), whole[i : i + 1])
 
 
 def test_a_batch_as_large_as_the_number_of_steps_goes_by_batch(be, make):
-    x = RNG.normal(size=(STEPS, STEPS, INPUTS)).astype("float32")
-    times = RNG.uniform(0.2, 2.0, size=(STEPS, STEPS)).astype("float32")
+    x, times = np.concatenate([X, 2 * X[:2]]), np.concatenate([TIMES, TIMES[:2] / 2])
+    assert len(x) == STEPS
     layer = make(return_sequences=True)
     close(host(layer(be.array(x), time_deltas=be.array(times))), looped(layer, be, times, x=x)[0])
 

@@ -1,14 +1,15 @@
-"""Our gradients against the engines' own: PyTorch's and JAX's, in float64. Also the ties and corners that are decided."""
+"""Our gradients against PyTorch's and JAX's own, in float64; the ties and corners that are decided."""
 
 import numpy as np
 import pytest
-from samples import cases, sample
-from test_table import loss_of, smooth, weights_for
 
 from conftest import ENGINES, close
 from ember_ml import backend, ops
 from ember_ml.compiler import grad
 from ember_ml.core import tree
+from samples import cases, sample
+from test_table import loss_of, smooth, weights_for
+
 
 def smooth_cases():
     for op, number in cases():
@@ -42,7 +43,9 @@ def test_our_gradient_is_that_of_torch(op, number):
         close(mine, np.asarray(torch.zeros_like(x) if other is None else other), "float64")
 
 
-RULES = [(op, number) for op, number in CASES if op.vjp is not None and number == 0]  # JAX takes a second an op
+RULES = [
+    (op, number) for op, number in CASES if op.vjp is not None and number == 0
+]  # JAX takes a second an op
 
 
 @pytest.mark.parametrize(("op", "number"), RULES, ids=[op.name for op, _ in RULES])
@@ -57,7 +60,9 @@ def test_our_rule_is_that_of_jax(op, number):
 
 
 def slope(f, *points):
-    return [np.asarray(g).tolist() for g in grad(lambda *x: ops.sum(f(*x)), tuple(range(len(points))))(*points)]
+    return [
+        np.asarray(g).tolist() for g in grad(lambda *x: ops.sum(f(*x)), tuple(range(len(points))))(*points)
+    ]
 
 
 def test_ties_share_the_gradient(be):
@@ -100,7 +105,18 @@ def test_a_guarded_argument_gives_a_clean_gradient(be):
 
 def test_gradients_in_the_tails_are_finite(be):
     x = be.array(np.array([-800.0, -50.0, 0.0, 50.0, 800.0]))
-    for f in (ops.sigmoid, ops.softplus, ops.log_sigmoid, ops.silu, ops.gelu, ops.elu, ops.tanh, ops.softmax, ops.log_softmax, ops.logsumexp):
+    for f in (
+        ops.sigmoid,
+        ops.softplus,
+        ops.log_sigmoid,
+        ops.silu,
+        ops.gelu,
+        ops.elu,
+        ops.tanh,
+        ops.softmax,
+        ops.log_softmax,
+        ops.logsumexp,
+    ):
         with np.errstate(all="raise", under="ignore"):
             (got,) = slope(f, x)
         assert np.isfinite(got).all(), f.__name__

@@ -1,4 +1,4 @@
-"""Random numbers: JAX's, bit for bit, on every engine; of the right distribution; the same again after the same seed."""
+"""Random numbers: JAX's, bit for bit, on every engine; rightly distributed; the same after the same seed."""
 
 import math
 
@@ -95,7 +95,9 @@ def test_normals_have_the_moments_and_the_shape_of_a_bell(be):
     assert abs(stats.kurtosis(x)) < 4 * math.sqrt(24 / n)
     assert stats.kstest(x, "norm").pvalue > 1e-3
     assert np.isfinite(x).all()
-    close(ops.normal((20000,), 2.0, 3.0, key=key(be, 5)), (3 * x + 2).astype("float32"), rtol=1e-5, atol=1e-5)  # two roundings
+    close(
+        ops.normal((20000,), 2.0, 3.0, key=key(be, 5)), (3 * x + 2).astype("float32"), rtol=1e-5, atol=1e-5
+    )  # two roundings
 
 
 def test_neighbouring_numbers_do_not_depend_on_each_other(be):
@@ -115,7 +117,10 @@ def test_truths_come_as_often_as_asked(be, p):
 def test_a_seed_gives_the_same_numbers_again_and_each_draw_others(be):
     def draws():
         ops.set_seed(11)
-        return [np.asarray(x) for x in (ops.uniform((5,)), ops.uniform((5,)), ops.normal((5,)), ops.permutation(50))]
+        return [
+            np.asarray(x)
+            for x in (ops.uniform((5,)), ops.uniform((5,)), ops.normal((5,)), ops.permutation(50))
+        ]
 
     first, again = draws(), draws()
     for a, b in zip(first, again, strict=True):
@@ -129,7 +134,9 @@ def test_the_stream_is_the_same_on_every_engine():
     for name in ENGINES:
         with backend.use_backend(name):
             ops.set_seed(2**35 + 1)
-            seen.append([np.asarray(x) for x in (ops.uniform((9,)), ops.bernoulli((9,), 0.3), ops.permutation(9))])
+            seen.append(
+                [np.asarray(x) for x in (ops.uniform((9,)), ops.bernoulli((9,), 0.3), ops.permutation(9))]
+            )
     for other in seen[1:]:
         for a, b in zip(seen[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
