@@ -1,6 +1,7 @@
 """ember_ml: write numerical and machine-learning code once, run it on NumPy, PyTorch, JAX, MLX and CuPy.
 
-The front door. Subpackages and names load when they are first used; importing this loads no engine and prints nothing.
+The front door. Subpackages and names load when they are first used; importing this loads no engine and
+prints nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from ember_ml.backend import set_device as set_device
 from ember_ml.backend import use_backend as use_backend
 
 if TYPE_CHECKING:
-    from ember_ml import backend, compiler, core, data, nn, ops, tensor, training, visualization
+    from ember_ml import backend, compiler, core, data, models, nn, ops, tensor, training, visualization
 
 __version__ = "0.2.0"
 
-_SUBPACKAGES = ("backend", "cli", "compiler", "core", "data", "nn", "ops", "tensor", "training", "utils", "visualization")
+_SUBPACKAGES = (
+    *("backend", "cli", "compiler", "core", "data", "models", "nn", "ops"),
+    *("tensor", "training", "visualization"),
+)
 
 # Names that live elsewhere and are reached from here too: name -> module.
 _FROM = {
@@ -30,8 +34,8 @@ _FROM = {
     "ember_ml.core": ("get_default_dtype", "set_default_dtype"),
     "ember_ml.ops": ("cond", "scan", "stop_gradient"),
     "ember_ml.tensor": (
-        *("EmberTensor", "arange", "array", "convert_to_tensor", "eye", "full", "full_like", "linspace", "no_grad"),
-        *("ones", "ones_like", "to_numpy", "zeros", "zeros_like"),
+        *("EmberTensor", "arange", "array", "convert_to_tensor", "eye", "full", "full_like"),
+        *("linspace", "no_grad", "ones", "ones_like", "to_numpy", "zeros", "zeros_like"),
         *("random_bernoulli", "random_normal", "random_permutation", "random_uniform", "set_seed", "shuffle"),
     ),
     "ember_ml.nn": ("Module", "Parameter"),

@@ -15,7 +15,6 @@ from ember_ml.core.dtypes import promote
 from ember_ml.core.spec import spec_of
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.wiring import FullyConnectedMap, NeuronMap
-from ember_ml.tensor.conversion import bare
 
 
 class Cell(Module):
@@ -104,7 +103,9 @@ class RecurrentLayer(Module):
             state = self.cell.first_state(x.shape[1], x)
         else:
             state = tree.map(lambda s: self._state_in(s, x, unbatched), initial_state)
-        last, outputs = ops.scan(self._step, state, self.cell.project(x, elapsed), reverse=self.go_backwards)
+        last, outputs = ops.scan(
+            self.cell.step, state, self.cell.project(x, elapsed), reverse=self.go_backwards
+        )
         if self.return_sequences:
             result = outputs[:, 0] if unbatched else outputs
             if self.batch_first and not unbatched:
@@ -115,9 +116,6 @@ class RecurrentLayer(Module):
         if not self.return_state:
             return result
         return result, tree.map(lambda s: s[0], last) if unbatched else last
-
-    def _step(self, state: Any, row: Any) -> Any:
-        return tree.map(bare, self.cell.step(state, row))  # a scan takes no traced values in tensors
 
     def _time_major(self, inputs: Any) -> tuple[Any, bool]:
         shape = tuple(inputs.shape)
