@@ -12,6 +12,7 @@ from typing import Any
 
 from ember_ml.cli.errors import CommandError
 from ember_ml.cli.settings import Settings
+from ember_ml.core.files import written_whole
 
 FORMAT = "ember_ml run 1"
 CONFIG, METRICS, MODEL = "config.json", "metrics.json", "model.safetensors"
@@ -112,16 +113,9 @@ class RunFolder:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file by a temporary name, so that it is there whole or not at all; a pipe directly."""
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    """Write a text file so that it is there whole or not at all; a pipe directly."""
+    with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def to_json(values: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import sys
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialised
 
 from ember_ml import ops
+from ember_ml.core.files import written_whole
 from ember_ml.nn.modules.activations import ACTIVATIONS
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.wiring import NeuronMap, wiring_from_config
@@ -33,12 +33,8 @@ def save(module: Module, path: str | os.PathLike) -> None:
     metadata = {"format": FORMAT, "module": json.dumps(describe(module))}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(serialised(tensors, metadata=metadata))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        part.write_bytes(serialised(tensors, metadata=metadata))
 
 
 def load(path: str | os.PathLike) -> Module:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialised
 
 from ember_ml.core import tree
+from ember_ml.core.files import written_whole
 from ember_ml.nn.saving import read
 from ember_ml.tensor.conversion import host
 
@@ -27,13 +27,8 @@ def write_checkpoint(folder: str | os.PathLike, arrays: dict[str, Any], facts: d
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=NAME)
-    os.close(handle)
-    try:
-        save_file(flat, temporary, metadata={"facts": json.dumps(facts)})
-        Path(temporary).replace(folder / NAME)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with written_whole(folder / NAME) as part:
+        part.write_bytes(serialised(flat, metadata={"facts": json.dumps(facts)}))
     return folder / NAME
 
 

@@ -6,7 +6,6 @@ setting that it takes to do it again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -16,6 +15,8 @@ from string import Template
 from typing import Any
 
 import numpy as np
+
+from ember_ml.core.files import written_whole
 
 from .figures import curve_figure, forecast_figure, month_figure
 
@@ -65,13 +66,8 @@ def write_report(path: str | Path, results: ReportData) -> Path:
     """Write the page to `path`, by a temporary name, so that a failure leaves what was there before."""
     path = Path(path)
     text = report_html(results)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
     return path
 
 
