@@ -28,10 +28,11 @@ def compile(
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
     A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`.
-    Within a gradient or another compiled function it is as if `f` had been called. Each new combination of
-    shapes, dtypes and static arguments (booleans, strings) is traced once; Python numbers are arguments like
-    arrays, of the default dtype. Random ops draw anew at each call. The result is thread-safe and pickles
-    with its graphs. `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO.
+    Within a gradient or another compiled function, and given a tensor that requires a gradient, it is as if
+    `f` had been called. Each new combination of shapes, dtypes and static arguments (booleans, strings) is
+    traced once; Python numbers are arguments like arrays, of the default dtype. Random ops draw anew at each
+    call. The result is thread-safe and pickles with its graphs. `jit=False` leaves the printed Python to run
+    as it is; `verbose` logs it at INFO.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -90,13 +91,15 @@ class Compiled:
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute the function on trees of arrays."""
         leaves, structure = tree.flatten((args, settings) if settings else args)
-        wrapper, leaves = _unwrapped(leaves)
+        wrapper, leaves, followed = _unwrapped(leaves)
+        if followed and self.f is not None:
+            return self._call(*args, **settings)
         state = None if self._key is None else self._key()
         chooser = _chooser(leaves) if self.backend is None else None
         key = (structure, bool(settings), chooser, Defaults.float, state, *map(_leaf_key, leaves))
         made = self._made.get(key)
         if made is None:
-            if self.f is not None and any(type(x) is Traced for x in leaves):
+            if self.f is not None and any(type(x) is Traced for x in leaves):  # in a tensor
                 return self._call(*args, **settings)
             made = self._specialise(key, structure, leaves)
         arrays = [x for x in leaves if type(x) not in _STATIC]
@@ -208,19 +211,23 @@ def _leaf_spec(x: Any) -> Spec:
     return Spec(tuple(x.shape), as_dtype(x.dtype))
 
 
-def _unwrapped(leaves: list) -> tuple[Any, list]:
-    """Return who wraps the results (None for native arrays), and the leaves as native arrays."""
-    wrapper = None
-    out = []
-    for x in leaves:
-        try:
-            owner = dispatch.owner_of(type(x))
-        except LookupError:
-            owner = None
-        if owner is not None and owner.level == 1:
-            wrapper, x = owner, owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue]
-        out.append(x)
-    return wrapper, out
+def _wrapper_of(x: Any) -> Any:
+    """Return who wraps native arrays in things like x; None where x is no tensor."""
+    try:
+        owner = dispatch.owner_of(type(x))
+    except LookupError:
+        return None
+    return owner if owner is not None and owner.level == 1 else None
+
+
+def _unwrapped(leaves: list) -> tuple[Any, list, bool]:
+    """Return who wraps the results (or None), the native arrays, and whether a tape follows one of them."""
+    wrappers = [_wrapper_of(x) for x in leaves]
+    if not any(wrappers):
+        return None, leaves, False
+    pairs = list(zip(leaves, wrappers, strict=True))
+    natives = [w.unwrap(x) if w else x for x, w in pairs]
+    return next(filter(None, wrappers)), natives, any(w and w.follows(x) for x, w in pairs)
 
 
 def _random_inputs(engine: Backend) -> list:

@@ -46,6 +46,10 @@ class Tensors(Interpreter):
         """Return a native array as a tensor, a tuple of them as a tuple of tensors."""
         return tuple(map(wrap, x)) if isinstance(x, tuple | list) else wrap(x)
 
+    def follows(self, x: Any) -> bool:
+        """Whether what is done with a tensor is remembered, for its gradient."""
+        return x.requires_grad and RECORDING.get()
+
     def __str__(self) -> str:
         return "EmberTensor"
 

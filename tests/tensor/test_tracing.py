@@ -118,3 +118,17 @@ def test_weights_in_a_loop_over_tensors_get_their_gradients(be):
     last.backward()
     assert last.item() == 2.75
     assert w.grad.item() == 2.0
+
+
+def test_a_compiled_function_hands_on_the_gradient_of_a_tensor(be):
+    run = compile(lambda w, x: ops.sum(ops.square(w) * x))
+
+    class Weight(tensor.EmberTensor):
+        """A subclass never met before, as a Parameter is on first use."""
+
+    w, x = Weight(be.array(np.array([1.0, -3.0])), requires_grad=True), be.array(np.array([2.0, 0.5]))
+    run(w, tensor.array(x)).backward()
+    close(w.grad.to_numpy(), np.array([4.0, -3.0]), "float64")  # 2 w x
+    with tensor.no_grad():
+        assert not run(w, tensor.array(x)).requires_grad
+    assert len(run.graphs) == 1  # without a gradient to compute, it runs the program
