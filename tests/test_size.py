@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ember_ml"
 CEILING = 16_000  # lines of code in all
-PER_ENGINE = 200  # lines of code in the file that says how one engine differs
+PER_ENGINE = 450  # lines of code in the file that says how one engine differs
 
 
 def code_lines(source):

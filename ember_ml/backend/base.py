@@ -7,7 +7,7 @@ rename.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -21,13 +21,20 @@ ACTIVE: ContextVar[Backend | None] = ContextVar("ember_ml_backend", default=None
 
 
 class Gap(NamedTuple):
-    """What an engine cannot do, and why: the error text, the expected failure, a cell of the matrix."""
+    """What an engine cannot do, and why: the error text, the expected failure, a cell of the matrix.
 
-    op: str
+    What is missing on the "host" alone works: NumPy computes it there, and the result goes back.
+    """
+
+    op: str  # "*": every op
     reason: str
     dtypes: tuple[str, ...] | None = None  # None: all
-    when: str = "eager"  # or "compiled", "gradient", "accuracy"
+    when: str = "eager"  # or "host", "compiled", "gradient", "accuracy"
     tolerance: float | None = None  # for "accuracy"
+
+    def covers(self, op: str, dtypes: Iterable[str]) -> bool:
+        """Whether it concerns an op on arrays of these dtypes."""
+        return self.op in (op, "*") and (self.dtypes is None or any(d in self.dtypes for d in dtypes))
 
 
 def override(function: Callable) -> Callable:
@@ -109,14 +116,17 @@ class Backend(Interpreter):
 
     # How it computes
 
-    def bind(self, op: Op, types: tuple[type, ...]) -> Callable:
+    def bind(self, op: Op, types: tuple[type, ...], dtypes: Iterable[DType] = ()) -> Callable:
         """Return what computes `op` eagerly on arguments of these types."""
-        compute = self.compute(op, types)
+        compute = self.compute(op, types, dtypes)
         return partial(_checked, self, compute, op.name) if op.name in ("take", "index_add") else compute
 
-    def compute(self, op: Op, types: tuple[type, ...]) -> Callable:
-        """Return what computes `op` on arguments of these types, without checks of their values."""
-        implementation = self.implementation(op)
+    def compute(self, op: Op, types: tuple[type, ...], dtypes: Iterable[DType] = ()) -> Callable:
+        """Return what computes `op` on arguments of these types, without checks of their values.
+
+        Only a caller that knows the `dtypes` at once names them; for others `recover` comes in.
+        """
+        implementation = self.on_host(op) if self.hosts(op, dtypes) else self.implementation(op)
         own = [t for t in types if t not in SCALARS and self.owns(t)]
         foreign = [t for t in types if t not in SCALARS and not self.owns(t)]
         if not own and not op.creates and types:
@@ -128,6 +138,28 @@ class Backend(Interpreter):
         return (
             partial(_with_items, implementation, foreign) if foreign else implementation
         )  # another engine's scalars
+
+    def hosts(self, op: Op, dtypes: Iterable[DType] = ()) -> bool:
+        """Whether NumPy computes `op` for this engine, on arrays of these dtypes at least; see `Gap`."""
+        dtypes = tuple(dtypes)
+        return any(gap.when == "host" and gap.covers(op.name, dtypes) for gap in self.gaps)
+
+    def supplies(self, op: Op) -> bool:
+        """Whether `op` is computed here in some other way than by the body that it may have."""
+        return op.body is None or op.name in self.overrides or self.hosts(op)
+
+    def on_host(self, op: Op) -> Callable:
+        """Return what computes `op` by NumPy on this engine's arrays."""
+        return partial(_on_host, self, op)
+
+    def recover(self, op: Op, error: Exception, args: tuple, attrs: dict) -> Any:
+        """Compute on the host what the engine refused, if that is a declared gap of these dtypes."""
+        found = [x for x in tree.leaves(args) if type(x) not in SCALARS]
+        if not self.hosts(op, [as_dtype(x.dtype) for x in found]):
+            raise error
+        return self.compute(op, tuple(map(type, tree.leaves(args))), [as_dtype(x.dtype) for x in found])(
+            *args, **attrs
+        )
 
     def implementation(self, op: Op) -> Callable:
         """Return the override, the body, or the engine's function. Raises NotImplementedError for a gap."""
@@ -144,17 +176,20 @@ class Backend(Interpreter):
                 raise NotImplementedError(f"{op.name} on {self}: {gap.reason}")
         if op.name in self.overrides:
             return partial(self.overrides[op.name], self)
-        target = self.raw if op.name in self.plain else self.xp
-        for part in self.renames.get(op.name, op.name).split("."):
-            target = getattr(target, part, None)
-        if target is None:
-            raise NotImplementedError(
-                f"{op.name} on {self}: the engine has no such function; write an @override"
-            )
-        return target
+        namespace = self.raw if op.name in self.plain else self.xp
+        for home in ("", "linalg.", "fft."):  # the standard's extensions
+            target = namespace
+            for part in (home + self.renames.get(op.name, op.name)).split("."):
+                target = getattr(target, part, None)
+            if callable(target):
+                return target
+        raise NotImplementedError(f"{op.name} on {self}: the engine has no such function; write an @override")
 
-    def jit(self, function: Callable, *, loops: bool = False) -> Callable:
-        """Return `function`, compiled by the engine if it can; `loops`: that it holds scans or branches."""
+    def jit(self, function: Callable, *, whole: bool = True) -> Callable:
+        """Return `function`, compiled by the engine if it can.
+
+        `whole`: that all of it is the engine's, with no loop, branch, or step that NumPy computes.
+        """
         return function
 
     def jit_body(self, body: Callable) -> Callable:
@@ -333,6 +368,20 @@ def _collect_overrides(cls: type[Backend]) -> None:
 
 
 _collect_overrides(Backend)
+
+
+def _on_host(backend: Backend, op: Op, *args: Any, **attrs: Any) -> Any:
+    """Compute by NumPy: the arrays go over, without a copy where that can be, and the results come back."""
+    from ember_ml.backend.host import host_engine
+
+    like = next((x for x in (*tree.leaves(args), attrs.get("like")) if backend.owns(type(x))), None)
+    engine = host_engine()
+
+    def over(x: Any) -> Any:
+        return backend.to_numpy(x) if backend.owns(type(x)) else x
+
+    out = engine.implementation(op)(*tree.map(over, args), **{k: over(v) for k, v in attrs.items()})
+    return tree.map(lambda x: backend.from_host(engine.to_numpy(x), None, like), out)
 
 
 def _all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:

@@ -11,6 +11,13 @@ from ember_ml.core.dtypes import Defaults, as_dtype
 _NO_NUMBERS = "OSUMm"  # objects, texts and times
 
 
+def host_engine() -> Any:
+    """Return NumPy as a backend with no settings: what computes for engines that cannot."""
+    from ember_ml.backend.selection import get_backend
+
+    return get_backend("numpy")
+
+
 def host_array(x: Any) -> np.ndarray:
     """Return any engine's array as a NumPy array, without a copy where the engine allows."""
     return np.asarray(x)

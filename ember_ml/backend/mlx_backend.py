@@ -48,8 +48,8 @@ class MLXBackend(Backend):
     def extremes(self, indices: Any) -> tuple[int, int] | None:
         return (int(indices.min().item()), int(indices.max().item())) if indices.size else None
 
-    def jit(self, function, *, loops=False):
-        return mx.compile(function) if _compiles() and not loops else function
+    def jit(self, function, *, whole=True):
+        return mx.compile(function) if _compiles() and whole else function
 
     def jit_body(self, body):
         if not _compiles():

@@ -16,7 +16,7 @@ class TorchOptimizedBackend(TorchBackend):
     name = "torch_optimized"
     _warned = False
 
-    def jit(self, function, *, loops=False):
+    def jit(self, function, *, whole=True):
         if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             if not TorchOptimizedBackend._warned:
                 TorchOptimizedBackend._warned = True
@@ -24,4 +24,4 @@ class TorchOptimizedBackend(TorchBackend):
                     "torch_optimized: no C++ compiler found, compiled functions run eagerly", stacklevel=2
                 )
             return function
-        return function if loops else torch.compile(function, dynamic=False)
+        return torch.compile(function, dynamic=False) if whole else function

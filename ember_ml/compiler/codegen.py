@@ -10,6 +10,7 @@ from operator import index
 from typing import Any
 
 from ember_ml.backend import Backend
+from ember_ml.compiler.passes import variables
 from ember_ml.core import Graph, dispatch
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.graph import Step, Var
@@ -127,7 +128,7 @@ class _Printer:
     def callee(self, step: Step) -> str:
         """Return the name of the engine's function for a step, by the op's own where it is free."""
         types = tuple(self.type_of(a) for a in _flat(step.args))
-        bound = self.backend.compute(step.op, types)
+        bound = self.backend.compute(step.op, types, [v.spec.dtype for v in variables(step.args)])
         name, other = step.op.name, count(2)
         while name in self.scope and not _same(self.scope[name], bound):
             name = f"{step.op.name}_{next(other)}"

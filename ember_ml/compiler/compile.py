@@ -12,10 +12,10 @@ from typing import Any
 
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
-from ember_ml.compiler.passes import expand, simplify
+from ember_ml.compiler.passes import expand, simplify, variables
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
-from ember_ml.core.graph import trace_graph
+from ember_ml.core.graph import Step, trace_graph
 from ember_ml.core.keys import take_key
 
 _LOG = logging.getLogger("ember_ml")
@@ -68,10 +68,14 @@ class Specialisation:
 def _rebuild(graph: Graph, random: bool, backend: str, jit: bool = True) -> Specialisation:
     engine = get_backend(backend)
     function, source = build(graph, engine)
-    loops = any(step.op.name in ("flat_scan", "flat_cond") for step in graph.steps)
+    whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
     return Specialisation(
-        graph, random, backend, source, engine.jit(function, loops=loops) if jit else function
+        graph, random, backend, source, engine.jit(function, whole=whole) if jit else function
     )
+
+
+def _is_hosted(step: Step, engine: Backend) -> bool:
+    return engine.hosts(step.op, [v.spec.dtype for v in variables(step.args)])
 
 
 class Compiled:
@@ -147,7 +151,7 @@ class Compiled:
             with engine.activated():
                 specs = [_leaf_spec(leaves[i]) for i in places]
                 graph, _, random = trace_graph(flat, specs, expands=lambda op: False)
-                graph = simplify(expand(graph, lambda op: op.name not in engine.overrides))
+                graph = simplify(expand(graph, lambda op: not engine.supplies(op)))
             made = _rebuild(graph, random, engine.name, self.jit)
             if self.verbose:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)

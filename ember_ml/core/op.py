@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from ember_ml.core import dispatch, rules
+from ember_ml.core import dispatch, rules, tree
 from ember_ml.core.dtypes import KINDS
 from ember_ml.core.spec import Spec, specs_of
 
@@ -49,6 +49,7 @@ class Op:
     kinds: tuple[str, ...]  # kinds of dtype that it accepts
     arrays: tuple[str, ...]  # names of the array parameters
     sequence: bool  # its first array parameter is a sequence of arrays, or variadic
+    returns: type | None  # the named tuple in which several results come
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Op:
         kinds: Iterable[str] = KINDS,
         arrays: Iterable[str] | None = None,
         sequence: bool = False,
+        returns: type | None = None,
     ):
         self.name, self.define, self.body = define.__name__, define, body
         self.shape, self.dtype, self.spec = shape, dtype, spec
@@ -74,6 +76,7 @@ class Op:
         self.sequence = sequence or any(
             parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays
         )
+        self.returns = returns
         self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
         self._found: dict = {}
         self.function = _write_function(self, list(parameters.values()))
@@ -155,21 +158,28 @@ class Op:
             return tuple(Spec(each, dtype) for each in shape)
         return Spec(shape, dtype)
 
-    def explain(self, error: BaseException, args: tuple, attrs: dict) -> None:
-        """Raise what this op's own rules find wrong with the arguments; return when they find nothing."""
+    def recover(self, error: Exception, args: tuple, attrs: dict) -> Any:
+        """Raise what this op's own rules find wrong with the arguments.
+
+        When they find nothing, return what the interpreter can do about an engine's refusal, else raise that.
+        """
         if getattr(error, "op", None) is not None:
-            return
+            raise error
         try:
             self.infer(args, attrs)
         except (ValueError, TypeError, IndexError) as fault:
-            raise fault from error
+            if not isinstance(fault, rules.UnknownShape):
+                raise fault from error
+        leaves = tree.leaves(args if args else attrs.get("like"))
+        interpreter = dispatch.interpreter_of(self.name, tuple(map(type, leaves))) or dispatch.active()
+        return interpreter.recover(self, error, args, attrs)
 
 
 def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 
     Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`,
-    `sequence`; the attributes of `Op` say what each is.
+    `sequence`, `returns`; the attributes of `Op` say what each is.
     """
     return lambda define: _enter(Op(define, **rules_))
 
@@ -208,15 +218,14 @@ def {name}({signature}):
     except KeyError:
         compute = resolve({arrays})
     try:
-        return compute({call})
+        return {result}
     except FAULTS as error:
-        explain(error, ({args}), {{{attrs}}})
-        raise
+        return {recovered}
 """
 
 
 def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
-    scope: dict = {"found": op._found, "resolve": op.resolve, "explain": op.explain, "FAULTS": FAULTS}
+    scope: dict = {"found": op._found, "resolve": op.resolve, "recover": op.recover, "FAULTS": FAULTS}
     signature, call, args, attrs, seen = [], [], [], [], None
     for p in parameters:
         if seen is p.POSITIONAL_ONLY and p.kind is not p.POSITIONAL_ONLY:
@@ -234,14 +243,18 @@ def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
     if seen is inspect.Parameter.POSITIONAL_ONLY:
         signature.append("/")
     call.sort(key=lambda each: "=" in each)  # arrays first, by position; all else by keyword
+    given = "".join(f"{a}, " for a in args)
+    result, recovered = f"compute({', '.join(call)})", f"recover(error, ({given}), {{{', '.join(attrs)}}})"
+    if op.returns is not None:
+        scope["returns"] = op.returns
+        result, recovered = f"returns(*{result})", f"returns(*{recovered})"
     source = _TEMPLATE.format(
         name=op.name,
         signature=", ".join(signature),
         keys=_keys(op),
         arrays=", ".join(op.arrays),
-        call=", ".join(call),
-        args="".join(f"{a}, " for a in args),
-        attrs=", ".join(attrs),
+        result=result,
+        recovered=recovered,
     )
     file = f"<op {op.name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)

@@ -30,6 +30,10 @@ class AxisError(ValueError, IndexError):
     """An axis that the array does not have."""
 
 
+class UnknownShape(TypeError):
+    """A shape that depends on values, asked for where there are none."""
+
+
 def shape_of(x: Any) -> Shape:
     """Return the shape of an array of any engine as plain integers; () for a scalar."""
     return tuple(map(int, getattr(x, "shape", ())))
@@ -46,6 +50,11 @@ def same(x: Any, *_: Any, **__: Any) -> Shape:
 def scalar(*_: Any, **__: Any) -> Shape:
     """Return the shape of a single number."""
     return ()
+
+
+def data_dependent(*_: Any, **__: Any) -> Shape:
+    """Refuse: the shape depends on the values. Names such an op, which compiled code cannot have."""
+    raise UnknownShape("the shape of the result depends on values, which compiled code does not know")
 
 
 def given_shape(*_: Any, shape: Any, **__: Any) -> Shape:

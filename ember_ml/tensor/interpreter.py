@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from ember_ml import ops
-from ember_ml.core import Op, dispatch, tree
+from ember_ml.backend import Backend
+from ember_ml.core import Op, as_dtype, dispatch, tree
 from ember_ml.core.dispatch import SCALARS, Interpreter
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.reverse import dissolves
@@ -83,7 +84,7 @@ def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     out = _as_told(op.function(*natives, **attrs), result)
     if natives is given and out[1] and not (op.sequence or isinstance(out[0], tuple | list)):
         places = [(type(x), x.dtype) for x in natives if type(x) not in SCALARS]
-        _note(known, [key for place in places for key in place], op.resolve(*natives))
+        _note(known, [key for place in places for key in place], _bound(op, natives))
     return TENSORS.wrap(out[0])
 
 
@@ -205,6 +206,14 @@ def _type_within(x: Any) -> type:
     owner = dispatch.owner_of(kind)
     scalars = () if owner is None else owner.scalar_types
     return owner.array_types[0] if issubclass(kind, scalars) else kind  # pyright: ignore
+
+
+def _bound(op: Op, natives: tuple) -> Callable:
+    """Return what computes an op on native arrays of just these dtypes."""
+    engine = dispatch.interpreter_of(op.name, tuple(map(type, natives)))
+    assert isinstance(engine, Backend)
+    dtypes = [as_dtype(x.dtype) for x in natives if type(x) not in SCALARS]
+    return engine.bind(op, tuple(map(type, natives)), dtypes)
 
 
 def _note(known: dict, keys: Sequence, compute: Callable) -> None:
