@@ -1,5 +1,7 @@
 """What finding the engine costs: `ops.add` on 3 x 4 arrays against the engine's own add, and other libraries.
 
+A row of its own is `a + b` on tensors of ours, which wrap such arrays.
+
 All ways stand in one process and take turns, in an order shuffled each round, and the clock is the CPU time
 of the calling thread, so that a busy machine slows all alike. What counts is the median over rounds of the
 difference to the engine's own add in the same round. Then: what `import ember_ml` costs over `import numpy`,
@@ -24,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ember_ml import backend, ops
+from ember_ml import backend, ops, tensor
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 61
 CALLS = {"numpy": 2000, "torch": 1000, "jax": 200, "mlx": 1000}
@@ -52,7 +54,12 @@ def own_add(name: str) -> Callable:
 def ways(name: str, x: Any) -> dict[str, Callable[[], Any]]:
     """Return each way to add, as a function without arguments."""
     add, ours = own_add(name), ops.add
-    found = {"the engine's own": lambda: add(x, x), "ember_ml": lambda: ours(x, x)}
+    a = tensor.EmberTensor(x)
+    found = {
+        "the engine's own": lambda: add(x, x),
+        "ember_ml": lambda: ours(x, x),
+        "EmberTensor a + b": lambda: a + a,
+    }
     if find_spec("autoray"):
         import autoray
 

@@ -7,6 +7,7 @@ prints nothing.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ember_ml.backend import auto_select_backend as auto_select_backend
@@ -17,6 +18,7 @@ from ember_ml.backend import register_backend as register_backend
 from ember_ml.backend import set_backend as set_backend
 from ember_ml.backend import set_device as set_device
 from ember_ml.backend import use_backend as use_backend
+from ember_ml.core.op import LOADERS as _LOADERS
 
 if TYPE_CHECKING:
     from ember_ml import backend, compiler, core, data, models, nn, ops, tensor, training, visualization
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _SUBPACKAGES = (
-    *("backend", "cli", "compiler", "core", "data", "models", "nn", "ops"),
-    *("tensor", "training", "visualization"),
+    *("array_api", "backend", "cli", "compat", "compiler", "core", "data", "features", "models", "nn", "ops"),
+    *("tensor", "training", "utils", "visualization"),
 )
+
+_LOADERS.append(partial(importlib.import_module, "ember_ml.ops"))
 
 # Names that live elsewhere and are reached from here too: name -> module.
 _FROM = {

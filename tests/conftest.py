@@ -1,12 +1,13 @@
 """What every test shares: the engines installed here, and how close numbers must be."""
 
-import numpy as np
 import pytest
 
 from ember_ml import backend
+from ember_ml.cli.laws import TOLERANCE, close
+
+__all__ = ["ENGINES", "TOLERANCE", "be", "close", "dtype"]
 
 ENGINES = [name for name in ("numpy", "torch", "jax", "mlx") if name in backend.available_backends()]
-TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-12, 1e-13)}  # rtol, atol: a claim, stated once
 
 
 @pytest.fixture(params=ENGINES)
@@ -20,14 +21,3 @@ def be(request):
 def dtype(request):
     """Each float dtype in which numbers must agree."""
     return request.param
-
-
-def close(got, want, dtype="float32", *, rtol=None, atol=None):
-    """Assert that numbers agree as closely as their dtype promises, unless the caller says why not."""
-    default = TOLERANCE[str(dtype)]
-    np.testing.assert_allclose(
-        np.asarray(got, dtype=np.result_type(want)),
-        want,
-        rtol=default[0] if rtol is None else rtol,
-        atol=default[1] if atol is None else atol,
-    )

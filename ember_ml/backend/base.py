@@ -7,17 +7,24 @@ rename.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
-from ember_ml.core import ALIASES, TABLE, DType, Interpreter, Op, as_dtype, keys, op_named, tree
+from ember_ml.backend import adapters
+from ember_ml.backend.memory import host_memory
+from ember_ml.backend.standard import Standard, collect_overrides
+from ember_ml.backend.vocabulary import Vocabulary
+from ember_ml.core import DType, Interpreter, Op, as_dtype, dispatch, keys, op_named, tree
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import DTYPES, Defaults, promote
+from ember_ml.core.dtypes import DTYPES
+from ember_ml.core.op import fill_table
 
 ACTIVE: ContextVar[Backend | None] = ContextVar("ember_ml_backend", default=None)  # set by `use_backend`
+DEVICES: ContextVar[Mapping[str, str | None]] = ContextVar("ember_ml_device", default=MappingProxyType({}))
 
 
 class Gap(NamedTuple):
@@ -32,18 +39,19 @@ class Gap(NamedTuple):
     when: str = "eager"  # or "host", "compiled", "gradient", "accuracy"
     tolerance: float | None = None  # for "accuracy"
 
+    @property
+    def extent(self) -> str:
+        """Where it is met, in a few words: `eager, float64` or `computed by NumPy, every dtype`."""
+        kind = "computed by NumPy" if self.when == "host" else self.when
+        dtypes = ", ".join(self.dtypes) if self.dtypes else "every dtype"
+        return f"{kind}, {dtypes}" + ("" if self.tolerance is None else f", to {self.tolerance:g}")
+
     def covers(self, op: str, dtypes: Iterable[str]) -> bool:
         """Whether it concerns an op on arrays of these dtypes."""
         return self.op in (op, "*") and (self.dtypes is None or any(d in self.dtypes for d in dtypes))
 
 
-def override(function: Callable) -> Callable:
-    """Mark a method as the engine's own implementation of the op of the same name."""
-    function.overrides_op = function.__name__  # pyright: ignore[reportFunctionMemberAccess]
-    return function
-
-
-class Backend(Interpreter):
+class Backend(Vocabulary, Standard, Interpreter):
     """An engine as an object: its ops as methods, its settings, its arrays.
 
     `str(b)` is its name and `b == "torch"` is true. Settings (`dtype`, `device`, `randomness_seed`) act on
@@ -58,11 +66,12 @@ class Backend(Interpreter):
     plain: ClassVar[frozenset[str]] = frozenset()
     renames: ClassVar[dict[str, str]] = {}
     lifts: ClassVar[frozenset[str]] = frozenset()  # ops whose Python scalars must be made arrays first
+    most_dimensions: ClassVar[int | None] = None  # how many axes an array may have, if there is a limit
+    mended: ClassVar[frozenset[str]] = frozenset()  # ops that NumPy computes at corners of the complex plane
     gaps: ClassVar[tuple[Gap, ...]] = ()
-    overrides: ClassVar[dict[str, Callable]] = {}
 
     def __init_subclass__(cls) -> None:
-        _collect_overrides(cls)
+        collect_overrides(cls)
 
     def __init__(
         self,
@@ -74,9 +83,9 @@ class Backend(Interpreter):
         self.dtype = None if dtype is None else as_dtype(dtype)
         self.device = device
         self.enable_optimizations = enable_optimizations
+        self.stream = None if randomness_seed is None else keys.Stream(randomness_seed)
         self._implementations: dict[str, Callable] = {}
-        if randomness_seed is not None:
-            self.set_seed(randomness_seed)
+        fill_table()
 
     # What it is
 
@@ -94,6 +103,21 @@ class Backend(Interpreter):
     def __hash__(self) -> int:
         return hash(self.name)
 
+    @property
+    def namespace(self) -> Any:
+        """The engine's own array namespace, such as `numpy` or `jax.numpy`."""
+        return self.raw or self.xp
+
+    def source_of(self, x: Any) -> Backend | None:
+        """Return the other backend whose array x is; None for its own, for scalars and for what is none."""
+        try:
+            owner = dispatch.owner_of(type(x))
+        except LookupError:
+            return None
+        if not isinstance(owner, Backend) or self.owns(type(x)) or isinstance(x, owner.scalar_types):
+            return None
+        return owner
+
     def owns(self, type_: type) -> bool:
         """Whether arrays of `type_` are this engine's."""
         return issubclass(type_, self.array_types)
@@ -102,9 +126,28 @@ class Backend(Interpreter):
         """Whether it can compute here and now, not only be imported."""
         return True
 
+    # Where it computes
+
+    @property
+    def device(self) -> str | None:
+        """The device on which arrays are created; None: the engine's own choice."""
+        return DEVICES.get().get(self.name, self._device)
+
+    @device.setter
+    def device(self, device: str | None) -> None:
+        self._device = device
+        self.settle(device)
+
+    def settle(self, device: str | None) -> None:
+        """Tell the engine of a new device, where it wants to know."""
+
     def devices(self) -> list[str]:
-        """Return the names of the devices that answer, the best first."""
+        """Return the kinds of device that answer, the best first."""
         return ["cpu"]
+
+    def device_count(self) -> int:
+        """Return how many devices of the best kind there are."""
+        return 1
 
     def default_device(self) -> str:
         """Return the name of the device on which arrays are created."""
@@ -114,12 +157,49 @@ class Backend(Interpreter):
         """Return the name of the device that holds x."""
         return "cpu"
 
+    def check_device(self, device: str) -> None:
+        """Raise ValueError for a device that is not there; `cuda:1` names the second of a kind."""
+        kind, _, number = device.partition(":")
+        here = self.devices()
+        count = self.device_count() if kind == here[0] else 1
+        if kind not in here or (number and not (number.isdecimal() and int(number) < count)):
+            raise ValueError(f"backend {self} has no device {device!r} here; it has {', '.join(here)}")
+
+    def set_device(self, device: str | int) -> Any:
+        """Let this backend create arrays on a device, by name or number; as a context, for its length."""
+        from ember_ml.backend.device import Placed
+
+        return Placed(self, device)
+
+    def to_device(self, x: Any, device: str) -> Any:
+        """Return an array of this engine on another of its devices, or itself if it is there."""
+        self.check_device(device)
+        here = self.device_of(x)
+        return x if here in (device, f"{device}:0") else self.carry(x, device)
+
+    def carry(self, x: Any, device: str) -> Any:
+        """Return a copy of an array on another device of this engine."""
+        return self.from_host(self.to_numpy(x), device, None)
+
+    def memory_info(self, device: str | None = None) -> dict[str, int]:
+        """Return the bytes of a device's memory: `total`, `available`, and `used` by this process."""
+        return host_memory()
+
+    def get_available_memory(self) -> int:
+        """Return the bytes of memory that are free where this backend creates arrays."""
+        return self.memory_info(self.device)["available"]
+
+    def free_cache(self) -> None:
+        """Give back memory that the engine keeps for later use."""
+
     # How it computes
 
     def bind(self, op: Op, types: tuple[type, ...], dtypes: Iterable[DType] = ()) -> Callable:
         """Return what computes `op` eagerly on arguments of these types."""
         compute = self.compute(op, types, dtypes)
-        return partial(_checked, self, compute, op.name) if op.name in ("take", "index_add") else compute
+        if op.name in self.mended and any(d.kind == "complex" for d in dtypes):
+            return partial(adapters.mended, self, op, compute)
+        return compute if op.places is None else partial(adapters.checked, self, op, compute)
 
     def compute(self, op: Op, types: tuple[type, ...], dtypes: Iterable[DType] = ()) -> Callable:
         """Return what computes `op` on arguments of these types, without checks of their values.
@@ -130,14 +210,33 @@ class Backend(Interpreter):
         own = [t for t in types if t not in SCALARS and self.owns(t)]
         foreign = [t for t in types if t not in SCALARS and not self.owns(t)]
         if not own and not op.creates and types:
-            return partial(_all_scalars, self, implementation)
+            return partial(adapters.all_scalars, self, implementation)
         if len(own) < len(types) and op.sequence:
-            implementation = partial(_alike, self, implementation)
+            implementation = partial(adapters.alike, self, implementation)
         elif len(own) < len(types) and op.name in self.lifts:
-            implementation = partial(_lifted, self, implementation)
+            implementation = partial(adapters.lifted, self, implementation)
         return (
-            partial(_with_items, implementation, foreign) if foreign else implementation
+            partial(adapters.with_items, implementation, foreign) if foreign else implementation
         )  # another engine's scalars
+
+    def check_places(self, op: Op, args: tuple, attrs: dict) -> None:
+        """Raise IndexError for indices out of bounds, TypeError for none; see `places` of `Op`."""
+        try:
+            for places in op.places(*args, **attrs) if op.places is not None else ():
+                if type(places.indices) in SCALARS:
+                    places.check_number()
+                elif as_dtype(places.indices.dtype).kind not in ("int", "uint"):
+                    raise TypeError(f"indices must be integers, got {as_dtype(places.indices.dtype)}")
+                elif (found := self.extremes(places.indices)) is not None:
+                    places.check(*found)
+        except (IndexError, TypeError, ValueError) as fault:
+            fault.args = (f"{op.name}: {fault}",)
+            fault.op = op.name  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+
+    def extremes(self, indices: Any) -> tuple[int, int] | None:
+        """Return the least and the greatest of an array; None when it is empty or has no values yet."""
+        return (int(indices.min()), int(indices.max())) if indices.size else None
 
     def hosts(self, op: Op, dtypes: Iterable[DType] = ()) -> bool:
         """Whether NumPy computes `op` for this engine, on arrays of these dtypes at least; see `Gap`."""
@@ -150,7 +249,7 @@ class Backend(Interpreter):
 
     def on_host(self, op: Op) -> Callable:
         """Return what computes `op` by NumPy on this engine's arrays."""
-        return partial(_on_host, self, op)
+        return partial(adapters.on_host, self, op)
 
     def recover(self, op: Op, error: Exception, args: tuple, attrs: dict) -> Any:
         """Compute on the host what the engine refused, if that is a declared gap of these dtypes."""
@@ -208,25 +307,7 @@ class Backend(Interpreter):
         finally:
             ACTIVE.reset(token)
 
-    # Its methods: the op table's names
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or (name not in TABLE and name not in ALIASES):
-            raise AttributeError(f"{type(self).__name__} has no {name!r}, and there is no op of that name")
-        op = op_named(name)
-        method = partial(_create, self, op) if op.creates else op.function
-        self.__dict__[name] = method
-        return method
-
-    def array(self, data: Any, dtype: Any = None) -> Any:
-        """Return a new array of this engine from nested lists, numbers or any engine's array."""
-        if isinstance(data, self.array_types) and not isinstance(data, self.scalar_types):
-            return data if dtype is None else op_named("astype").function(data, dtype=as_dtype(dtype))
-        return self.implementation(TABLE["asarray"])(
-            data, dtype=dtype or self.dtype, device=self.device, like=None
-        )
-
-    tensor = array
+    # How arrays come and go
 
     def to_numpy(self, x: Any) -> Any:
         """Return the values as a NumPy array, without a copy where the engine allows."""
@@ -234,9 +315,46 @@ class Backend(Interpreter):
 
         return host_array(x)
 
-    def set_seed(self, seed: int) -> None:
-        """Start the process's stream of random keys anew."""
-        keys.set_seed(seed)
+    def values_of(self, x: Any) -> Any:
+        """Return the values as a NumPy array; None where there are none yet."""
+        return self.to_numpy(x)
+
+    def write(self, x: Any, values: Any) -> None:
+        """Set the values of x in place; only where arrays are `mutable`."""
+        x[...] = values
+
+    def cast_to(self, x: Any, dtype: DType) -> Any:
+        """Return an array of this engine in another dtype."""
+        return x if as_dtype(x.dtype) == dtype else op_named("astype").function(x, dtype=dtype)
+
+    def receive(self, x: Any, source: Backend, copy: bool | None = None) -> Any:
+        """Return an array of another engine as one of this engine, with its dtype.
+
+        Memory is shared with `copy=False`, which raises ValueError where that cannot be; by default where
+        it can be and nothing that does not change would change by it. Raises TypeError for a lacking dtype.
+        """
+        dtype = as_dtype(x.dtype)
+        self.native_dtype(dtype)
+        alone = copy or isinstance(x, source.scalar_types)
+        shared = None if alone else self.share(x, source, asked=copy is False)
+        if shared is None and copy is False:
+            raise ValueError(f"to_backend: from {source} to {self} this array goes by a copy alone")
+        made = self._copied(x, source, dtype) if shared is None else shared
+        if as_dtype(made.dtype) != dtype:  # JAX outside of its 64-bit mode has no int64
+            raise TypeError(f"to_backend: {self} has no dtype {dtype} here; first cast: x.astype('float32')")
+        return made
+
+    def share(self, x: Any, source: Backend, *, asked: bool) -> Any:
+        """Return another engine's array in the same memory; None where that cannot be.
+
+        Unless `asked`, also where values that do not change could then change.
+        """
+        return None
+
+    def _copied(self, x: Any, source: Backend, dtype: DType) -> Any:
+        crosses = as_dtype("float32") if dtype == "bfloat16" else dtype  # NumPy has no bfloat16
+        made = self.from_host(source.to_numpy(source.cast_to(x, crosses)), None, None)
+        return made if crosses == dtype else self.cast_to(made, dtype)
 
     # Dtypes
 
@@ -263,180 +381,6 @@ class Backend(Interpreter):
     def place(self, dtype: Any, device: Any, like: Any) -> dict:
         """Return the keywords that tell this engine's creation functions of dtype and device."""
         return {"dtype": self.native_dtype(dtype)}
-
-    # What every engine that follows the standard does alike
-
-    @override
-    def zeros(self, shape, dtype, device, like):
-        return self.xp.zeros(shape, **self.place(dtype or Defaults.float, device, like))
-
-    @override
-    def ones(self, shape, dtype, device, like):
-        return self.xp.ones(shape, **self.place(dtype or Defaults.float, device, like))
-
-    @override
-    def full(self, shape, fill_value, dtype, device, like):
-        return self.xp.full(shape, fill_value, **self.place(dtype or type(fill_value), device, like))
-
-    @override
-    def eye(self, n_rows, n_cols, k, dtype, device, like):
-        return self.xp.eye(
-            n_rows, n_rows if n_cols is None else n_cols, k=k, **self.place(dtype or float, device, like)
-        )
-
-    @override
-    def arange(self, start, stop, step, dtype, device, like):
-        first, last = (0, start) if stop is None else (start, stop)
-        kind = float if any(isinstance(n, float) for n in (first, last, step)) else int
-        return self.xp.arange(first, last, step, **self.place(dtype or kind, device, like))
-
-    @override
-    def linspace(self, start, stop, num, endpoint, dtype, device, like):
-        last = stop if endpoint or num == 0 else start + (stop - start) * (num - 1) / num
-        return self.xp.linspace(start, last, num, **self.place(dtype or float, device, like))
-
-    @override
-    def asarray(self, obj, dtype, device, like):
-        from ember_ml.backend.host import host_array_of
-
-        return self.from_host(host_array_of(obj, dtype), device, like)
-
-    def from_host(self, host: Any, device: Any, like: Any) -> Any:
-        """Return a copy of a NumPy array as this engine's, dtype and all."""
-        return self.xp.asarray(host, **self.place(host.dtype, device, like))
-
-    @override
-    def astype(self, x, dtype):
-        return self.xp.astype(x, self.native_dtype(dtype))
-
-    @override
-    def getitem(self, x, index):
-        return x[index]
-
-    @override
-    def take(self, x, indices, axis):
-        return self.xp.take(x, indices, axis=axis)
-
-    @override
-    def einsum(self, *operands, subscripts):
-        return self.xp.einsum(subscripts, *operands)
-
-    @override
-    def stop_gradient(self, x):
-        return x
-
-    @override
-    def argsort(self, x, axis, descending):
-        return self.xp.argsort(x, axis=axis, descending=descending, stable=True)
-
-    @override
-    def sort(self, x, axis, descending):
-        return self.xp.sort(x, axis=axis, descending=descending)
-
-    @override
-    def flat_scan(self, *arrays, body, consts, carry, length, reverse):
-        fixed, state, rows = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
-        columns: list[list] = [[] for _ in body.out_specs[carry:]]
-        for i in reversed(range(length)) if reverse else range(length):
-            out = body(*fixed, *state, *[x[i] for x in rows])
-            state = out[:carry]
-            for column, y in zip(columns, out[carry:], strict=True):
-                column.append(y)
-        return (
-            *state,
-            *(
-                self._column(c, s, reverse, arrays)
-                for c, s in zip(columns, body.out_specs[carry:], strict=True)
-            ),
-        )
-
-    def _column(self, values: list, spec: Any, reverse: bool, arrays: tuple) -> Any:
-        if not values:
-            return self.zeros(shape=(0, *spec.shape), dtype=spec.dtype, like=arrays[0])
-        return self.xp.stack(values[::-1] if reverse else values)
-
-    @override
-    def flat_cond(self, *arrays, branches):
-        return branches[0 if bool(arrays[0]) else 1](*arrays[1:])
-
-
-def _collect_overrides(cls: type[Backend]) -> None:
-    own = {f.overrides_op: f for f in list(vars(cls).values()) if getattr(f, "overrides_op", None)}
-    for name in own:
-        delattr(cls, name)
-    cls.overrides = {**cls.overrides, **own}
-
-
-_collect_overrides(Backend)
-
-
-def _on_host(backend: Backend, op: Op, *args: Any, **attrs: Any) -> Any:
-    """Compute by NumPy: the arrays go over, without a copy where that can be, and the results come back."""
-    from ember_ml.backend.host import host_engine
-
-    like = next((x for x in (*tree.leaves(args), attrs.get("like")) if backend.owns(type(x))), None)
-    engine = host_engine()
-
-    def over(x: Any) -> Any:
-        return backend.to_numpy(x) if backend.owns(type(x)) else x
-
-    out = engine.implementation(op)(*tree.map(over, args), **{k: over(v) for k, v in attrs.items()})
-    return tree.map(lambda x: backend.from_host(engine.to_numpy(x), None, like), out)
-
-
-def _all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
-    return implementation(*(None if a is None else backend.array(a) for a in args), **attrs)
-
-
-def _with_items(implementation: Callable, foreign: list[type], *args: Any, **attrs: Any) -> Any:
-    return implementation(*tree.map(lambda a: a.item() if type(a) in foreign else a, args), **attrs)
-
-
-def _alike(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
-    """Compute with the Python numbers of a sequence made arrays that change no dtype more than need be."""
-    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
-    own = as_dtype(like.dtype)
-
-    def array(a: Any) -> Any:
-        return (
-            op_named("full").function((), a, dtype=promote(own, type(a)), like=like)
-            if type(a) in SCALARS
-            else a
-        )
-
-    return implementation(*tree.map(array, args), **attrs)
-
-
-def _lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
-    like = next(a for a in args if type(a) not in SCALARS)
-    return implementation(*(backend.lift(a, like) if type(a) in SCALARS else a for a in args), **attrs)
-
-
-def _checked(
-    backend: Backend, compute: Callable, name: str, x: Any, indices: Any, *rest: Any, axis: int = 0
-) -> Any:
-    """Compute after looking at the indices, since engines differ in what they do with a wrong one."""
-    size = x.shape[axis] if -x.ndim <= axis < x.ndim else 0
-    found = backend.extremes(indices) if size and type(indices) not in SCALARS else None
-    if found is not None and not -size <= found[0] <= found[1] < size:
-        bad = found[0] if found[0] < -size else found[1]
-        fault = IndexError(f"{name}: index {bad} is out of bounds for axis {axis} with size {size}")
-        fault.op = name  # pyright: ignore[reportAttributeAccessIssue]
-        raise fault
-    return compute(x, indices, *rest, axis=axis)
-
-
-def _create(backend: Backend, op: Op, *args: Any, **settings: Any) -> Any:
-    if (
-        len(args) > 1
-        and "shape" in op.define.__code__.co_varnames[:1]
-        and all(isinstance(n, int) for n in args)
-    ):
-        args = (args,)  # zeros(3, 4) as well as zeros((3, 4))
-    if backend.dtype is not None and "dtype" in (op.define.__kwdefaults__ or ()):
-        settings.setdefault("dtype", backend.dtype)
-    with backend.activated():
-        return op.function(*args, **settings)
 
 
 def __getattr__(name: str) -> Any:

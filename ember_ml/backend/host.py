@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_ml.core.dtypes import Defaults, as_dtype
+from ember_ml.core.dtypes import Defaults, DType, as_dtype
 
 _NO_NUMBERS = "OSUMm"  # objects, texts and times
 
@@ -20,7 +20,64 @@ def host_engine() -> Any:
 
 def host_array(x: Any) -> np.ndarray:
     """Return any engine's array as a NumPy array, without a copy where the engine allows."""
-    return np.asarray(x)
+    host = np.asarray(x)
+    if host.dtype.kind in "iu" and host.dtype.num != np.dtype(host.dtype.name).num:
+        host = host.view(host.dtype.name)  # MLX gives C's long long, an int64 that torch does not take
+    return host
+
+
+def host_array_from_dlpack(x: Any) -> np.ndarray:
+    """Return an array of any library that speaks dlpack as a NumPy array on the same memory."""
+    return np.from_dlpack(x)
+
+
+def plain(host: np.ndarray) -> np.ndarray:
+    """Return a NumPy array in the byte order and the layout that other libraries take."""
+    return np.asarray(host, dtype=host.dtype.newbyteorder("="), order="C")
+
+
+def has_corners(values: Any) -> bool:
+    """Whether a part of a complex value is zero, infinite or NaN: there C99 has rules of its own."""
+    return not (np.isfinite(values).all() and values.real.all() and values.imag.all())
+
+
+def expm1_at_corners(z: Any) -> Any:
+    """Return e**z - 1 by C99's rules for e**z."""
+    out, grown = np.empty_like(z), np.exp(z)
+    a, b, plain = z.real, z.imag, np.isfinite(z)
+    out.real = np.where(plain, np.expm1(a) * np.cos(b) - 2 * np.sin(b / 2) ** 2 + 0.0, grown.real - 1)
+    out.imag = np.where(plain, np.exp(a) * np.sin(b), grown.imag)
+    return out
+
+
+def tanh_at_corners(z: Any) -> Any:
+    """Return the hyperbolic tangent, at infinities with the imaginary zero of the standard."""
+    out = np.tanh(z)
+    far = np.isinf(z.real)
+    out.real = np.where(far, np.copysign(1, z.real), out.real)
+    out.imag = np.where(far, np.copysign(0, z.imag), out.imag)
+    return out
+
+
+def tan_at_corners(z: Any) -> Any:
+    """Return the tangent, at infinities with the real zero of the standard."""
+    out = np.tan(z)
+    far = np.isinf(z.imag)
+    out.real = np.where(far, np.copysign(0, z.real), out.real)
+    out.imag = np.where(far, np.copysign(1, z.imag), out.imag)
+    return out
+
+
+AT_CORNERS = {"expm1": expm1_at_corners, "tan": tan_at_corners, "tanh": tanh_at_corners}  # where NumPy errs
+
+
+def host_dtype_of(obj: Any) -> DType:
+    """Return the dtype of an array or, as NumPy sees it, of numbers in nested lists."""
+    given = getattr(obj, "dtype", None)
+    host = np.asarray(obj).dtype if given is None else given
+    if given is None and host.kind in _NO_NUMBERS:
+        raise TypeError(f"array: expected numbers in nested lists of equal length, got {obj!r}")
+    return as_dtype(host)
 
 
 def host_array_of(obj: Any, dtype: Any) -> np.ndarray:
@@ -33,4 +90,7 @@ def host_array_of(obj: Any, dtype: Any) -> np.ndarray:
         given = {"f": Defaults.float, "i": Defaults.int, "c": as_dtype(complex)}.get(
             host.dtype.kind, host.dtype
         )
-    return np.array(host, dtype=as_dtype(given).name, copy=True)
+    wanted = as_dtype(given)
+    if host.dtype.kind == "f" and wanted.kind in ("int", "uint") and not hasattr(obj, "dtype"):
+        host = obj  # NumPy sees floats in integers of both ends of 64 bits, unless it is told
+    return np.array(host, dtype=wanted.name, copy=True).view(wanted.name)  # one of two names for 64 bits

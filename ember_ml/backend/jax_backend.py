@@ -9,15 +9,26 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 
-from ember_ml.backend.base import Backend, override
+from ember_ml.backend.base import Backend
+from ember_ml.backend.standard import override
 from ember_ml.core import Graph, tree
 from ember_ml.core.dtypes import DTYPES, DType, as_dtype
-from ember_ml.core.rules import as_axis, index_shape
+from ember_ml.core.rules import axis_or_only, index_shape
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+
+
+_SUMMED = {"bool": "int64", "int": "int64", "uint": "uint64"}  # JAX leaves running products alone
+
+
+# Complex functions in which XLA takes its own way at zeros, infinities and NaN.
+_COMPLEX = """
+    abs acos acosh asin asinh atan atanh cos cosh exp expm1 log log10 log1p log2 sin sinh sqrt tan tanh
+"""
 
 
 class JaxBackend(Backend):
@@ -26,6 +37,7 @@ class JaxBackend(Backend):
     name = "jax"
     array_types = (jax.Array, Tracer)
     xp = jnp
+    mended = frozenset(_COMPLEX.split())
     renames: ClassVar[dict[str, str]] = {"erf": "jax.scipy.special.erf"}
 
     def __init__(self, *args: Any, **settings: Any):
@@ -50,8 +62,40 @@ class JaxBackend(Backend):
     def device_of(self, x):
         return "traced" if isinstance(x, Tracer) else next(iter(x.devices())).platform
 
+    def device_count(self):
+        return len(jax.devices(self.devices()[0]))
+
+    def default_device(self):
+        return self.device or jax.devices()[0].platform
+
+    def carry(self, x, device):
+        return jax.device_put(x, _device(device))
+
+    def memory_info(self, device=None):
+        stats = _device(device or self.default_device()).memory_stats()
+        if not stats:  # as on the CPU
+            return super().memory_info(device)
+        total, used = stats["bytes_limit"], stats["bytes_in_use"]
+        return {"total": total, "available": total - used, "used": used}
+
+    def free_cache(self):
+        jax.clear_caches()
+
+    def from_host(self, host, device, like):  # jnp.asarray shares the memory of an aligned NumPy array
+        return jnp.array(host, copy=True, **self.place(host.dtype, device, like))
+
     def synchronize(self, x=None):
         jax.block_until_ready(x)
+
+    def share(self, x, source, *, asked):
+        if as_dtype(x.dtype) in _NARROW and not jax.config.read("jax_enable_x64"):
+            return None
+        if isinstance(x, np.ndarray):
+            fits = x.ctypes.data % 64 == 0 and x.flags.c_contiguous and x.dtype.isnative
+            alone = asked or not x.flags.writeable
+            fits = fits and alone and x.size
+            return jax.device_put(x, jax.devices("cpu")[0], may_alias=True) if fits else None
+        return jnp.from_dlpack(x) if asked and source != "mlx" else None
 
     def native_dtype(self, dtype):
         name = as_dtype(dtype)
@@ -71,15 +115,18 @@ class JaxBackend(Backend):
             raise TypeError(
                 f"jax has no {name} while its 64-bit mode is off: set_backend('jax') or JAX_ENABLE_X64=1"
             )
-        chosen = device or self.device
-        if chosen is None and like is not None and not isinstance(like, Tracer):
+        if device is None and like is not None and not isinstance(like, Tracer):
             return {"dtype": self.native_dtype(name), "device": next(iter(like.devices()))}
-        return {"dtype": self.native_dtype(name), **({"device": jax.devices(chosen)[0]} if chosen else {})}
+        chosen = device or self.device
+        return {"dtype": self.native_dtype(name), **({"device": _device(chosen)} if chosen else {})}
 
     def extremes(self, indices: Any) -> tuple[int, int] | None:
         if isinstance(indices, Tracer) or not indices.size:
             return None
         return int(indices.min()), int(indices.max())
+
+    def values_of(self, x):
+        return None if isinstance(x, Tracer) else self.to_numpy(x)
 
     def jit(self, function, *, whole=True):
         return jax.jit(function)
@@ -96,8 +143,32 @@ class JaxBackend(Backend):
         return compute
 
     @override
+    def astype(self, x, dtype):
+        return x.astype(self.place(dtype, None, None)["dtype"])
+
+    @override
     def erf(self, x):
         return jax.scipy.special.erf(x)
+
+    @override
+    def erfinv(self, x):
+        return jax.scipy.special.erfinv(x)
+
+    @override
+    def lgamma(self, x):
+        return jax.scipy.special.gammaln(x)
+
+    @override
+    def digamma(self, x):
+        return jnp.where(x == 0, -jnp.copysign(jnp.inf, x), jax.scipy.special.digamma(x))  # JAX: NaN at 0
+
+    @override
+    def remainder(self, x1, x2):
+        return self.with_sign_of(x2, jnp.remainder(x1, x2))
+
+    @override
+    def sign(self, x):
+        return jnp.where(x == 0, jnp.zeros_like(x), jnp.sign(x))  # XLA keeps the sign of zero
 
     @override
     def sigmoid(self, x):
@@ -113,29 +184,75 @@ class JaxBackend(Backend):
         return x[index]
 
     @override
+    def reshape(self, x, shape, copy):
+        return jnp.reshape(x, shape)  # its values never change: no one can tell a copy
+
+    @override
     def slice_update(self, x, updates, index):
         index_shape(x, index)
         return x.at[index].set(jnp.asarray(updates, dtype=x.dtype))
 
     @override
     def index_add(self, x, indices, updates, axis):
-        return x.at[(*(slice(None),) * (as_axis(axis, x.ndim)), indices)].add(
-            jnp.asarray(updates, dtype=x.dtype)
-        )
+        return _at(x, indices, axis).add(jnp.asarray(updates, dtype=x.dtype))
 
     @override
-    def argsort(self, x, axis, descending):
-        order = jnp.argsort(x, axis=axis, descending=descending, stable=True)
-        return order.astype(self.native_dtype(DType("int64")))
+    def index_max(self, x, indices, updates, axis):
+        return _at(x, indices, axis).max(jnp.asarray(updates, dtype=x.dtype))
+
+    @override
+    def index_min(self, x, indices, updates, axis):
+        return _at(x, indices, axis).min(jnp.asarray(updates, dtype=x.dtype))
+
+    @override
+    def cumulative_prod(self, x, axis, dtype, include_initial):
+        wide = _SUMMED.get(as_dtype(x.dtype).kind) if dtype is None else dtype
+        return jnp.cumulative_prod(x, axis=axis, dtype=self._asked(wide), include_initial=include_initial)
+
+    @override
+    def take_along_axis(self, x, indices, axis):
+        return jnp.take_along_axis(x, indices, axis=axis)
+
+    @override
+    def bincount(self, x, weights, minlength):
+        weights = weights * 1 if weights is not None and weights.dtype == bool else weights
+        return jnp.bincount(x, weights, minlength=minlength)
 
     @override
     def argmax(self, x, axis, keepdims):
         return jnp.argmax(x, axis=axis, keepdims=keepdims).astype(self.native_dtype(DType("int64")))
 
+    # One triangle of a symmetric matrix is read, as elsewhere, instead of the mean of both.
+
+    @override
+    def cholesky(self, x, upper):
+        lower = jnp.linalg.cholesky(jnp.conj(jnp.matrix_transpose(x)) if upper else x, symmetrize_input=False)
+        return jnp.conj(jnp.matrix_transpose(lower)) if upper else lower
+
+    @override
+    def eigh(self, x):
+        return jnp.linalg.eigh(x, symmetrize_input=False)
+
+    @override
+    def eigvalsh(self, x):
+        return jnp.linalg.eigvalsh(x, symmetrize_input=False)
+
     @override
     def random_words(self, key, high, low):
         counters = jnp.concat([high.reshape(-1), low.reshape(-1)])
         return threefry_2x32(key, counters).reshape(2, *low.shape)
+
+    @override
+    def convolution(self, x, weight, stride, padding, dilation, input_dilation, groups):
+        return jax.lax.conv_general_dilated(
+            x,
+            weight,
+            window_strides=stride,
+            padding=padding,
+            lhs_dilation=input_dilation,
+            rhs_dilation=dilation,
+            feature_group_count=groups,
+        )
 
     @override
     def flat_scan(self, *arrays, body, consts, carry, length, reverse):
@@ -149,6 +266,22 @@ class JaxBackend(Backend):
             return _compiled_cond(*map(_Text, branches))(*arrays)
         return jax.lax.cond(arrays[0], *branches, *arrays[1:])
 
+    @override
+    def flat_while(self, *arrays, test, body, test_consts, consts):
+        if isinstance(test, Graph) and isinstance(body, Graph):
+            return _compiled_while(_Text(test), _Text(body), test_consts, consts)(*arrays)
+        return _while(test, body, test_consts, consts, *arrays)
+
+
+def _at(x: Any, indices: Any, axis: Any) -> Any:
+    """Return what writes at indices along an axis."""
+    return x.at[(*(slice(None),) * axis_or_only(x, axis), indices)]
+
+
+def _device(name: str) -> Any:
+    kind, _, number = name.partition(":")
+    return jax.devices(kind)[int(number or 0)]
+
 
 def _scan(body: Callable, consts: int, carry: int, length: int, reverse: bool, *arrays: Any) -> tuple:
     fixed, state, rows = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
@@ -159,6 +292,15 @@ def _scan(body: Callable, consts: int, carry: int, length: int, reverse: bool, *
 
     last, ys = jax.lax.scan(step, state, rows, length=length, reverse=reverse)
     return (*last, *ys)
+
+
+def _while(test: Callable, body: Callable, test_consts: int, consts: int, *arrays: Any) -> tuple:
+    asked, fixed = arrays[:test_consts], arrays[test_consts : test_consts + consts]
+    return jax.lax.while_loop(
+        lambda state: test(*asked, *state)[0],
+        lambda state: tuple(body(*fixed, *state)),
+        tuple(arrays[test_consts + consts :]),
+    )
 
 
 class _Text:
@@ -182,3 +324,8 @@ def _compiled_scan(body: _Text, *settings: Any) -> Callable:
 @lru_cache(maxsize=256)
 def _compiled_cond(yes: _Text, no: _Text) -> Callable:
     return jax.jit(lambda pred, *arrays: jax.lax.cond(pred, yes.graph, no.graph, *arrays))
+
+
+@lru_cache(maxsize=256)
+def _compiled_while(test: _Text, body: _Text, *settings: int) -> Callable:
+    return jax.jit(partial(_while, test.graph, body.graph, *settings))

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import copyreg
 import shutil
+from functools import partial
 from typing import Any, ClassVar
 
 import mlx.core as mx
 
-from ember_ml.backend.base import Backend, Gap, override
+from ember_ml.backend.base import Backend, Gap
+from ember_ml.backend.host import host_array_of, plain
+from ember_ml.backend.standard import override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype
-from ember_ml.core.rules import as_axis, index_shape, reduced
+from ember_ml.core.rules import axis_or_only, index_shape, reduced
 
 _HALF_TRUE = "MLX computes it at float32 precision, whatever the dtype"
+_NO_COMPLEX128 = "MLX has no complex128; cast to float32 first"
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_SPECTRAL = (
+    *("eig", "eigvals", "fft", "ifft", "fftn", "ifftn", "fft2", "ifft2", "hfft", "ihfft"),
+    *("rfft", "irfft", "rfftn", "irfftn", "rfft2", "irfft2"),
+)
+_BY_SPECTRUM = ["compute_interference_strength", "compute_phase_coherence", "partial_interference"]
+_ON_CPU = ("cholesky", "eigh", "eigvalsh", "inv", "det", "slogdet")
+_MATRIX_GAPS = (
+    *(Gap(op, "MLX multiplies matrices of floats alone", _INTEGERS, "host") for op in ("matmul", "einsum")),
+    *(
+        Gap(op, "MLX has it for real matrices alone", ("complex64",), "host")
+        for op in ("cholesky", "qr", "inv", "solve", "det", "slogdet")
+    ),
+    Gap("eig", "MLX conjugates the eigenvectors of complex matrices", ("complex64",), "host"),
+    *(Gap(op, _NO_COMPLEX128, ("float64",)) for op in (*_SPECTRAL, *_BY_SPECTRUM)),
+)
 
 
 class MLXBackend(Backend):
@@ -22,18 +42,44 @@ class MLXBackend(Backend):
     name = "mlx"
     array_types = (mx.array,)
     xp = mx
+    mended = frozenset({"expm1", "tan", "tanh"})
     renames: ClassVar[dict[str, str]] = {
         "bitwise_left_shift": "left_shift",
         "bitwise_right_shift": "right_shift",
         "concat": "concatenate",
     }
-    gaps = tuple(
-        Gap(op, _HALF_TRUE, dtypes=("float64",), when="accuracy", tolerance=2e-6)
-        for op in ("sin", "cos", "erf", "gelu")
+    gaps = (
+        tuple(
+            Gap(op, _HALF_TRUE, dtypes=("float64",), when="accuracy", tolerance=2e-6)
+            for op in ("erf", "gelu")
+        )
+        + tuple(
+            Gap(op, "MLX has no such function", when="host")
+            for op in ("nextafter", "lgamma", "digamma", "nonzero", "unique_all", "bincount")
+        )
+        + (
+            Gap("expm1", "MLX has it for real numbers alone", ("complex64",), "host"),
+            Gap("erfinv", _HALF_TRUE, ("float64",), "host"),  # near 1 an error in the seventh digit grows
+            *_MATRIX_GAPS,
+        )
     )
 
     def devices(self):
         return ["gpu", "cpu"] if mx.is_available(mx.gpu) else ["cpu"]
+
+    def settle(self, device):
+        if device is not None:
+            mx.set_default_device(mx.Device(mx.gpu if device.startswith("gpu") else mx.cpu, 0))
+
+    def default_device(self):
+        return self.device or ("gpu" if mx.default_device() == mx.Device(mx.gpu, 0) else "cpu")
+
+    def memory_info(self, device=None):
+        host = super().memory_info(device)  # one memory for all devices
+        return {**host, "used": max(host["used"], mx.get_active_memory())}
+
+    def free_cache(self):
+        mx.clear_cache()
 
     def synchronize(self, x=None):
         mx.eval(x) if x is not None else mx.synchronize()
@@ -63,11 +109,20 @@ class MLXBackend(Backend):
         return run
 
     def from_host(self, host, device, like):
-        return mx.array(host, dtype=self.native_dtype(host.dtype))
+        return mx.array(plain(host), dtype=self.native_dtype(host.dtype))
 
     @override
     def astype(self, x, dtype):
         return x.astype(self.native_dtype(dtype))
+
+    @override
+    def remainder(self, x1, x2):
+        return self.with_sign_of(x2, mx.remainder(x1, x2))
+
+    @override
+    def sign(self, x):
+        out = mx.where(x == 0, mx.zeros_like(x), mx.sign(x))
+        return mx.where(mx.isnan(x), x, out) if x.dtype in (mx.float16, mx.float32, mx.float64) else out
 
     @override
     def getitem(self, x, index):
@@ -75,40 +130,77 @@ class MLXBackend(Backend):
         return x[index]
 
     @override
+    def full(self, shape, fill_value, dtype, device, like):
+        if isinstance(fill_value, int) and fill_value >= 2**63:  # MLX takes no such number
+            return mx.full(shape, mx.array(host_array_of(fill_value, "uint64")))
+        native = self.native_dtype(dtype or type(fill_value))
+        return mx.full(shape, fill_value, dtype=native).astype(native)  # of a number, it makes no truths
+
+    @override
+    def linspace(self, start, stop, num, endpoint, dtype, device, like):
+        supplied = Backend.overrides["linspace"]
+        ends = (start, stop)
+        if any(isinstance(end, complex) for end in ends) or (dtype and as_dtype(dtype).kind == "complex"):
+            parts = ([complex(end).real for end in ends], [complex(end).imag for end in ends])
+            real, imag = (supplied(self, *part, num, endpoint, "float32", device, like) for part in parts)
+            return real + 1j * imag
+        return supplied(self, start, stop, num, endpoint, dtype, device, like)
+
+    @override
+    def reshape(self, x, shape, copy):
+        return mx.reshape(x, (shape,) if isinstance(shape, int) else shape)
+
+    @override
     def slice_update(self, x, updates, index):
         index_shape(x, index)  # MLX itself passes over a wrong place
         out = mx.array(x)
-        out[index] = updates
+        out[index if isinstance(index, tuple) else (index,)] = updates  # a bare None MLX takes for all of x
         return out
 
     @override
+    def take(self, x, indices, axis):
+        places = mx.array(indices) if isinstance(indices, int) else indices  # MLX takes no plain -1
+        return mx.take(x, places, axis=axis_or_only(x, axis))
+
+    @override
     def index_add(self, x, indices, updates, axis):
-        at = as_axis(axis, x.ndim)
-        region = mx.broadcast_to(updates, (*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
-        return x.at[(*(slice(None),) * at, indices)].add(region.astype(x.dtype))
+        return _written("add", x, indices, updates, axis)
 
     @override
-    def argsort(self, x, axis, descending):
-        if descending:  # ties keep their order: sort the mirror image
-            size = x.shape[axis]
-            mirrored = size - 1 - self._stable_argsort(mx.flip(x, axis=axis), axis)
-            return mx.flip(mirrored, axis=axis)
-        return self._stable_argsort(x, axis)
-
-    def _stable_argsort(self, x: mx.array, axis: int) -> mx.array:
-        return mx.argsort(x, axis=axis).astype(mx.int64)
+    def index_max(self, x, indices, updates, axis):
+        return _written("maximum", x, indices, updates, axis)
 
     @override
-    def sort(self, x, axis, descending):
-        ordered = mx.sort(x, axis=axis)
-        return mx.flip(ordered, axis=axis) if descending else ordered
+    def index_min(self, x, indices, updates, axis):
+        return _written("minimum", x, indices, updates, axis)
 
     @override
-    def sum(self, x, axis, keepdims):
-        x = _widened(x)
-        return (
-            mx.sum(x, axis=axis, keepdims=keepdims) if x.size else _of_nothing(x, axis, keepdims, 0, x.dtype)
-        )
+    def argsort(self, x, axis, descending, stable):
+        return mx.argsort(self.mirrored(x) if descending else x, axis=axis).astype(mx.int64)
+
+    @override
+    def searchsorted(self, x1, x2, sorter, side):
+        x1 = x1 if sorter is None else mx.take(x1, sorter)
+        return mx.searchsorted(x1, x2, side=side).astype(mx.int64)
+
+    @override
+    def sum(self, x, axis, keepdims, dtype):
+        x = self._widened(x, dtype)
+        if not x.size:
+            return _of_nothing(x, axis, keepdims, 0, x.dtype)
+        return mx.sum(x, axis=axis, keepdims=keepdims).astype(x.dtype)
+
+    @override
+    def prod(self, x, axis, keepdims, dtype):
+        x = self._widened(x, dtype)
+        if not x.size:
+            return _of_nothing(x, axis, keepdims, 1, x.dtype)
+        return mx.prod(x, axis=axis, keepdims=keepdims).astype(x.dtype)
+
+    def _widened(self, x: mx.array, dtype: Any) -> mx.array:
+        """Return x in the dtype asked for, or integers in the 64 bits in which the standard sums them."""
+        wanted = _WIDE.get(x.dtype) if dtype is None else self.native_dtype(dtype)
+        return x if wanted is None else x.astype(wanted)
 
     @override
     def any(self, x, axis, keepdims):
@@ -127,8 +219,14 @@ class MLXBackend(Backend):
         )
 
     @override
-    def cumulative_sum(self, x, axis):
-        return mx.cumsum(_widened(x), axis=axis)
+    def cumulative_sum(self, x, axis, dtype, include_initial):
+        first = 0 if include_initial else None
+        return _so_far(mx.cumsum, self._widened(x, dtype), axis_or_only(x, axis), first)
+
+    @override
+    def cumulative_prod(self, x, axis, dtype, include_initial):
+        first = 1 if include_initial else None
+        return _so_far(mx.cumprod, self._widened(x, dtype), axis_or_only(x, axis), first)
 
     @override
     def argmax(self, x, axis, keepdims):
@@ -143,6 +241,35 @@ class MLXBackend(Backend):
     @override
     def exp(self, x):
         return _exp(x) if x.dtype == mx.float64 else mx.exp(x)
+
+    @override
+    def sin(self, x):
+        return _sin(x) if x.dtype == mx.float64 else mx.where(x == 0, x, mx.sin(x))  # MLX drops the sign of 0
+
+    @override
+    def cos(self, x):
+        return _cos(x) if x.dtype == mx.float64 else mx.cos(x)
+
+    @override
+    def erfinv(self, x):
+        return self.on_host(TABLE["erfinv"])(x) if x.dtype == mx.float64 else mx.erfinv(x)
+
+    @override
+    def hypot(self, x1, x2):
+        x1, x2 = mx.abs(x1), mx.abs(x2)
+        longer, shorter = mx.maximum(x1, x2), mx.minimum(x1, x2)
+        ratio = mx.where(mx.isfinite(longer) & (longer > 0), shorter / longer, shorter * 0)
+        either = mx.isinf(x1) | mx.isinf(x2)
+        return mx.where(either, mx.array(float("inf"), longer.dtype), longer * mx.sqrt(1 + ratio * ratio))
+
+    @override
+    def signbit(self, x):
+        return _is_minus(x)
+
+    @override
+    def copysign(self, x1, x2):
+        x1, x2 = (x if type(x) is mx.array else mx.array(x, o.dtype) for x, o in ((x1, x2), (x2, x1)))
+        return mx.where(_is_minus(x2), -mx.abs(x1), mx.abs(x1))
 
     @override
     def logaddexp(self, x1, x2):
@@ -165,22 +292,100 @@ class MLXBackend(Backend):
         return body(x, axis=axis, keepdims=keepdims)
 
     @override
+    def convolution(self, x, weight, stride, padding, dilation, input_dilation, groups):
+        cuts = any(n < 0 for pair in padding for n in pair)
+        empty = not (x.size and weight.size)  # which MLX divides by
+        if empty or x.dtype == mx.float64 or cuts or (groups > 1 and len(stride) == 3):
+            # MLX has float64 at float32 precision, pads but never cuts, and has no groups in three dimensions
+            settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+            return TABLE["convolution"].define(x, weight, input_dilation=input_dilation, **settings)
+        x, weight = mx.moveaxis(x, 1, -1), mx.moveaxis(weight, 1, -1)
+        lows, highs = (list(side) for side in zip(*padding, strict=True))
+        out = mx.conv_general(x, weight, stride, (lows, highs), dilation, input_dilation, groups)
+        return mx.moveaxis(out, -1, 1)
+
+    @override
     def stop_gradient(self, x):
         return mx.stop_gradient(x)
+
+    def _find(self, op):
+        found = super()._find(op)  # factors of matrices MLX has on the CPU alone, and wants to be told
+        return partial(found, stream=mx.cpu) if op.name in _ON_CPU else found
+
+    def transform(self, name, x, s, axes, norm, out=None):
+        _refuse_float64(name, x)
+        if name == "rfftn" and x.dtype == mx.complex64:
+            raise TypeError("rfftn: expected real arrays")  # MLX itself would drop the imaginary part
+        return super().transform(name, x, s, axes, norm)
+
+    @override
+    def eig(self, x):
+        _refuse_float64("eig", x)
+        return self.on_host(TABLE["eig"])(x) if x.dtype == mx.complex64 else mx.linalg.eig(x, stream=mx.cpu)
+
+    @override
+    def eigvals(self, x):
+        _refuse_float64("eigvals", x)
+        return mx.linalg.eigvals(x, stream=mx.cpu)
+
+    @override
+    def solve(self, x1, x2):
+        right = x2[..., None] if x2.ndim == 1 else x2
+        batch = mx.broadcast_shapes(x1.shape[:-2], right.shape[:-2])
+        x1, right = (mx.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (x1, right))
+        out = mx.linalg.solve(x1, right, stream=mx.cpu)
+        return out[..., 0] if x2.ndim == 1 else out
+
+    @override
+    def qr(self, x, mode):
+        n, m = x.shape[-2:]
+        if mode == "complete" and n > m:  # further columns to factor make Q square
+            x = mx.concatenate([x, mx.broadcast_to(mx.eye(n, dtype=x.dtype), (*x.shape[:-1], n))], axis=-1)
+        q, r = mx.linalg.qr(x, stream=mx.cpu)
+        return q, r[..., :m]
+
+    @override
+    def svd(self, x, full_matrices):
+        u, s, vh = mx.linalg.svd(x, stream=mx.cpu)
+        k = s.shape[-1]
+        return (u, s, vh) if full_matrices else (u[..., :k], s, vh[..., :k, :])
+
+    @override
+    def svdvals(self, x):
+        return mx.linalg.svd(x, compute_uv=False, stream=mx.cpu)
 
 
 _WIDE = {mx.bool_: mx.int64, **dict.fromkeys((mx.int8, mx.int16, mx.int32), mx.int64)}
 _WIDE |= dict.fromkeys((mx.uint8, mx.uint16, mx.uint32), mx.uint64)
 
 
-def _widened(x: mx.array) -> mx.array:
-    """Return integers in the 64 bits in which the standard sums them."""
-    return x.astype(_WIDE[x.dtype]) if x.dtype in _WIDE else x
+def _so_far(run: Any, x: mx.array, axis: int, first: int | None) -> mx.array:
+    totals = run(x, axis=axis).astype(x.dtype)
+    if first is None:
+        return totals
+    shape = list(x.shape)
+    shape[axis] = 1
+    return mx.concatenate([mx.full(shape, first, dtype=x.dtype), totals], axis=axis)
+
+
+def _written(how: str, x: mx.array, indices: Any, updates: Any, axis: Any) -> mx.array:
+    """Return x after a write at indices along an axis."""
+    at = axis_or_only(x, axis)
+    indices = mx.array(indices)
+    region = mx.broadcast_to(mx.array(updates), (*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
+    if not region.size:  # MLX 0.32 divides by zero there, and the process dies
+        return x
+    return getattr(x.at[(*(slice(None),) * at, indices)], how)(region.astype(x.dtype))
 
 
 def _of_nothing(x: mx.array, axis: Any, keepdims: bool, value: Any, dtype: mx.Dtype) -> mx.array:
     """Return what reducing an empty array gives. MLX 0.32 gives chance numbers, or takes half a minute."""
     return mx.full(reduced(x, axis, keepdims), value, dtype=dtype)
+
+
+def _refuse_float64(name: str, x: mx.array) -> None:
+    if x.dtype == mx.float64:  # MLX itself would give complex64
+        raise TypeError(f"{name}: {_NO_COMPLEX128}")
 
 
 def _dtype_of(name: str) -> mx.Dtype:
@@ -197,6 +402,21 @@ def _compiles() -> bool:
 
 
 _LOG2 = 0.6931471805599453
+_SIGNED = {2: mx.int16, 4: mx.int32, 8: mx.int64}  # by size in bytes
+
+
+def _is_minus(x: mx.array) -> mx.array:
+    return x.view(_SIGNED[x.dtype.size]) < 0
+
+
+def _sin(x: mx.array) -> mx.array:
+    half = mx.tan(x / 2)  # whose float64 is true
+    return 2 * half / (1 + half * half)
+
+
+def _cos(x: mx.array) -> mx.array:
+    half = mx.tan(x / 2)
+    return (1 - half * half) / (1 + half * half)
 
 
 def _exp(x: mx.array) -> mx.array:

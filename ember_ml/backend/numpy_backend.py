@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ember_ml.backend.base import Backend, override
-from ember_ml.core.rules import as_axis
+from ember_ml.backend import fourier, threefry
+from ember_ml.backend.base import Backend
+from ember_ml.backend.standard import override
+from ember_ml.core import TABLE
+from ember_ml.core.dtypes import as_dtype
+from ember_ml.core.rules import axis_or_only
+from ember_ml.core.transforms import transformed
 
 
 class NumPyBackend(Backend):
-    """NumPy on the CPU, with special functions from SciPy."""
+    """NumPy on the CPU, with functions from SciPy. What is written on `raw` and `scipy` is CuPy's too."""
 
     name = "numpy"
     array_types = (np.ndarray, np.generic)
     scalar_types = (np.generic,)
-    xp = np
+    most_dimensions = 64
+    mended = frozenset({"expm1", "tan", "tanh"})
+    mutable = True
+    xp = raw = np
     renames: ClassVar[dict[str, str]] = {"absolute": "abs"}
 
     def __init__(self, *args: Any, **settings: Any):
@@ -24,11 +34,26 @@ class NumPyBackend(Backend):
         if (self.device or "cpu") != "cpu":
             raise ValueError(f"NumPy computes on the cpu alone, not on {self.device!r}")
 
+    def scipy(self, part: str) -> Any:
+        """Return a part of SciPy, or of what offers the same on these arrays."""
+        return importlib.import_module(f"scipy.{part}")
+
+    def on_memory(self, host):
+        return host
+
     def to_numpy(self, x):
         return np.asarray(x)
 
-    def extremes(self, indices: Any) -> tuple[int, int] | None:
-        return (int(indices.min()), int(indices.max())) if indices.size else None
+    def share(self, x, source, *, asked):
+        if source.device_of(x) != "cpu" or as_dtype(x.dtype) == "bfloat16":
+            return None
+        view = source.to_numpy(x)
+        if not source.mutable:
+            view.flags.writeable = False
+        return view
+
+    def _copied(self, x, source, dtype):
+        return super()._copied(x, source, dtype).copy()
 
     @override
     def astype(self, x, dtype):
@@ -36,55 +61,135 @@ class NumPyBackend(Backend):
 
     @override
     def negative(self, x):
-        return np.negative(x)
+        return self.raw.negative(x)
 
     @override
-    def sum(self, x, axis, keepdims):
-        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=_WIDE.get(x.dtype.kind))
+    def sum(self, x, axis, keepdims, dtype):
+        wanted = _WIDE.get(x.dtype.kind) if dtype is None else self.native_dtype(dtype)
+        return self.raw.add.reduce(x, axis=axis, keepdims=keepdims, dtype=wanted)
 
     @override
     def erf(self, x):
-        from scipy.special import erf
+        return self.scipy("special").erf(x)
 
-        return erf(x)
+    @override
+    def erfinv(self, x):
+        return self.scipy("special").erfinv(x)
+
+    @override
+    def lgamma(self, x):
+        return self.scipy("special").gammaln(np.where(x == -np.inf, np.inf, x))  # SciPy itself: -inf at -inf
+
+    @override
+    def digamma(self, x):
+        return self.scipy("special").digamma(x)
 
     @override
     def sigmoid(self, x):
+        if x.dtype.kind != "f":
+            x = x.astype(self.native_dtype(float))
         with np.errstate(over="ignore"):  # e**-x is inf far left, where the answer is 0
-            e = np.exp(np.negative(x))
+            e = self.raw.exp(self.raw.negative(x))
         e = e + 1
-        return np.reciprocal(e)
+        return self.raw.reciprocal(e)
 
     @override
-    def argsort(self, x, axis, descending):
-        if not descending:
-            return np.argsort(x, axis=axis, stable=True)
-        return np.flip(
-            x.shape[axis] - 1 - np.argsort(np.flip(x, axis=axis), axis=axis, stable=True), axis=axis
-        )
+    def topk(self, x, k, axis):
+        if x.ndim == 1 and 0 < k <= x.size // 4:  # by parts: thirty times faster for 100 of a million
+            low = self.mirrored(x)
+            edge = np.partition(low, k - 1)[k - 1]
+            inside = np.flatnonzero(low < edge)
+            places = np.concatenate([inside, np.flatnonzero(low == edge)[: k - inside.size]])
+            if places.size == k:  # not where NaNs are among them
+                places = places[np.argsort(low[places], kind="stable")]
+                return x[places], places
+        return TABLE["topk"].define(x, k, axis)
 
     @override
-    def sort(self, x, axis, descending):
-        ordered = np.sort(x, axis=axis)
-        return np.flip(ordered, axis=axis) if descending else ordered
+    def bincount(self, x, weights, minlength):
+        return self.raw.bincount(x, weights, minlength)
+
+    def transform(self, name, x, s, axes, norm, out=None):
+        return fourier.transform(name, x, *transformed(x.shape, s, axes, halved=name == "irfftn"), norm, out)
+
+    def prepare_transform(self, name, dtype, shape, axes):
+        fourier.prepare(name, dtype, shape, axes)
+
+    @override
+    def eig(self, x):
+        values, vectors = self.raw.linalg.eig(x)
+        kind = np.result_type(values.dtype, np.complex64)
+        return values.astype(kind, copy=False), vectors.astype(kind, copy=False)
+
+    @override
+    def eigvals(self, x):
+        values = self.raw.linalg.eigvals(x)
+        return values.astype(np.result_type(values.dtype, np.complex64), copy=False)
 
     @override
     def slice_update(self, x, updates, index):
-        out = np.array(x)
+        out = self.raw.array(x)
         out[index] = updates
         return out
 
     @override
     def index_add(self, x, indices, updates, axis):
-        out = np.array(x)
-        at = as_axis(axis, x.ndim)
-        places: Any = (*(slice(None),) * at, indices)
-        np.add.at(out, places, updates)
-        return out
+        return _written(self.raw.add.at, x, indices, updates, axis)
+
+    @override
+    def index_max(self, x, indices, updates, axis):
+        return _written(self.raw.maximum.at, x, indices, updates, axis)
+
+    @override
+    def index_min(self, x, indices, updates, axis):
+        return _written(self.raw.minimum.at, x, indices, updates, axis)
+
+    @override
+    def index_update(self, x, indices, updates, axis):
+        return _written(operator.setitem, x, indices, updates, axis)
 
     @override
     def einsum(self, *operands, subscripts):
-        return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+        return self.raw.einsum(subscripts, *operands, optimize=len(operands) > 2)
+
+    @override
+    def map_coordinates(self, x, coordinates, order, mode, cval):
+        if x.dtype not in _SPLINED or order not in (0, 1, 3) or np.isnan(coordinates).any():
+            return TABLE["map_coordinates"].define(x, coordinates, order=order, mode=mode, cval=cval)
+        return self.scipy("ndimage").map_coordinates(
+            x, coordinates, order=order, mode=mode, cval=cval, output=x.dtype
+        )
+
+    @override
+    def sliding_windows(self, x, shape, stride, dilation):
+        return _windows(x, shape, _each(stride, shape), _each(dilation, shape))
+
+    @override
+    def fold_windows(self, x, sizes, stride, dilation):
+        """Add up place by place in the window: one addition of a strided block each."""
+        ndim, lead = len(sizes), x.ndim - 2 * len(sizes)
+        places, shape = x.shape[lead : lead + ndim], x.shape[lead + ndim :]
+        steps, gaps = _each(stride, sizes), _each(dilation, sizes)
+        out = self.raw.zeros((*x.shape[:lead], *sizes), x.dtype)
+        for at in np.ndindex(*shape):
+            starts = [i * d for i, d in zip(at, gaps, strict=True)]
+            block = (slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, places, steps, strict=True))
+            out[(..., *block)] += x[(..., *at)]
+        return out
+
+    @override
+    def random_pairs(self, key, shape):
+        return threefry.pairs(key, shape)
+
+    @override
+    def random_bits(self, key, shape):
+        return threefry.bits(key, shape)
+
+    @override
+    def unit_uniform(self, key, shape, dtype):
+        if dtype in threefry.UNIT_DTYPES:
+            return threefry.unit(key, shape, dtype)
+        return TABLE["unit_uniform"].define(key, shape, dtype)
 
     @override
     def flat_scan(self, *arrays, body, consts, carry, length, reverse):
@@ -98,4 +203,28 @@ class NumPyBackend(Backend):
         return (*state, *columns)
 
 
+def _written(write: Any, x: Any, indices: Any, updates: Any, axis: Any) -> Any:
+    """Return a copy of x after a write at indices along an axis, in order: the last of several counts."""
+    out = x.copy()
+    places: Any = (*(slice(None),) * axis_or_only(x, axis), indices)
+    write(out, places, updates)
+    return out
+
+
 _WIDE = {"b": np.int64, "i": np.int64, "u": np.uint64}  # sums of integers, as the standard has them
+
+
+_SPLINED = (np.float32, np.float64)  # of which scipy.ndimage makes splines
+
+
+def _each(setting: Any, axes: Any) -> tuple[int, ...]:
+    return (setting,) * len(axes) if isinstance(setting, int) else tuple(setting)
+
+
+def _windows(x: np.ndarray, shape: tuple[int, ...], stride: Any, dilation: Any) -> np.ndarray:
+    """Return a view of all windows over the last axes: (..., *places, *shape)."""
+    ndim, lead = len(shape), x.ndim - len(shape)
+    spans = tuple(d * (n - 1) + 1 for n, d in zip(shape, dilation, strict=True))
+    seen = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(lead, x.ndim)))
+    steps = [slice(None, None, n) for n in (*stride, *dilation)]
+    return seen[(*(slice(None),) * lead, *steps[:ndim], *steps[ndim:])]

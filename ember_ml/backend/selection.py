@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ember_ml.backend.base import ACTIVE, Backend
 from ember_ml.core import TABLE, dispatch
@@ -43,6 +43,7 @@ ENGINES = {
     ),
     "jax": Engine("ember_ml.backend.jax_backend", "JaxBackend", "jax", "jax"),
     "mlx": Engine("ember_ml.backend.mlx_backend", "MLXBackend", "mlx", "mlx"),
+    "cupy": Engine("ember_ml.backend.cupy_backend", "CupyBackend", "cupy", "cupy12"),
 }
 SPELLINGS = {"numpyfftw": "numpy", "pytorch": "torch"}
 _OWNING = {
@@ -51,6 +52,7 @@ _OWNING = {
     "jax": "jax",
     "jaxlib": "jax",
     "mlx": "mlx",
+    "cupy": "cupy",
 }  # top module of a type
 _INSTANCES: dict[str, Backend] = {}
 _REGISTERED: dict[str, type[Backend]] = {}
@@ -60,8 +62,7 @@ _LOCK = threading.RLock()
 class _Choice:
     """What `set_backend` chose in this process, and where the choice in force came from."""
 
-    name: str | None = None
-    device: str | None = None
+    asked: str | Backend | None = None  # a name, or a configured instance
     found: tuple[str, str] | None = None  # the name that the files or environment gave, and the source
 
 
@@ -84,22 +85,6 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
     _choose(chosen, chosen.device if device is None and chosen is backend else device)
     if persist:
         _save(chosen.name, device)
-
-
-def get_device(tensor: Any = None) -> str:
-    """Return the device that holds `tensor`, or the one on which the active backend creates."""
-    if tensor is None:
-        return get_backend().default_device()
-    native = getattr(tensor, "data", tensor) if type(tensor).__module__.startswith("ember_ml") else tensor
-    owner = dispatch.owner_of(type(native))
-    if not isinstance(owner, Backend):
-        raise TypeError(f"get_device: expected an array, got {type(tensor).__name__}")
-    return owner.device_of(native)
-
-
-def set_device(device: str) -> None:
-    """Let the active backend create arrays on `device`."""
-    set_backend(get_backend(), device)
 
 
 @contextlib.contextmanager
@@ -134,7 +119,7 @@ def is_installed(name: str) -> bool:
 def auto_select_backend() -> tuple[str, str | None]:
     """Choose the backend that promises most here, a GPU that answers first; set it, return (name, device)."""
     here = available_backends()
-    candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx") if name in here]
+    candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx", "cupy") if name in here]
     for name, backend in candidates:
         device = backend.devices()[0]
         if device != "cpu":
@@ -156,7 +141,8 @@ def register_backend(name: str, cls: type[Backend]) -> None:
     if not (isinstance(cls, type) and issubclass(cls, Backend)):
         raise TypeError(f"register_backend: expected a subclass of Backend, got {cls!r}")
     with _LOCK:
-        cls.name = cls.name or name
+        if "name" not in vars(cls):
+            cls.name = name
         engine = ENGINES.get(name)
         if (
             engine is None or (cls.__module__, cls.__name__) != engine[:2]
@@ -180,37 +166,33 @@ def unregister_backend(name: str) -> None:
             t for t, owner in dispatch.OWNERS.items() if owner is instance or issubclass(t, cls.array_types)
         ]:
             dispatch.OWNERS.pop(type_, None)
-        if _Choice.name == name:
-            _Choice.name = None
+        if _Choice.asked is not None and _Choice.asked == name:
+            _Choice.asked = None
         for op in TABLE.values():
             op.forget()
 
 
 def get_backend_module() -> ModuleType:
     """Return the active engine's own array namespace, such as `numpy` or `jax.numpy`."""
-    backend = get_backend()
-    return backend.raw or backend.xp
+    return get_backend().namespace
 
 
 def why_active() -> str:
     """Say where the choice of the active backend came from, in a few words."""
     if ACTIVE.get() is not None:
         return "use_backend"
-    if _Choice.name is not None:
+    if _Choice.asked is not None:
         return "set_backend"
     _default()
     return _Choice.found[1] if _Choice.found else "the default"
 
 
 def _choose(chosen: Backend, device: str | None) -> None:
-    if device is not None and device.partition(":")[0] not in chosen.devices():
-        raise ValueError(
-            f"backend {chosen} has no device {device!r} here; it has {', '.join(chosen.devices())}"
-        )
+    if device is not None:
+        chosen.check_device(device)
     _tell_chosen(chosen)
     with _LOCK:
-        _INSTANCES[chosen.name] = chosen
-        _Choice.name, _Choice.device = chosen.name, device
+        _Choice.asked = chosen.name if _INSTANCES.get(chosen.name) is chosen else chosen
         chosen.device = device
 
 
@@ -232,6 +214,7 @@ def _instance(name: str) -> Backend:
 
 def backend_class(name: str) -> type[Backend]:
     """Return the class of a backend by name. Raises ValueError or ImportError, as `get_backend`."""
+    name = SPELLINGS.get(name, name)
     if name in _REGISTERED:
         return _REGISTERED[name]
     if name not in ENGINES:
@@ -254,8 +237,8 @@ def _known() -> list[str]:
 
 
 def _default() -> Backend:
-    if _Choice.name is not None:
-        return _instance(_Choice.name)
+    if _Choice.asked is not None:
+        return get_backend(_Choice.asked)
     if _Choice.found is None:
         with _LOCK:
             _Choice.found = _Choice.found or _look_up()
@@ -268,8 +251,7 @@ def _look_up() -> tuple[str, str]:
         try:
             backend = get_backend(name)
             if device is not None:
-                if device.partition(":")[0] not in backend.devices():
-                    raise ValueError(f"backend {name} has no device {device!r} here")
+                backend.check_device(device)
                 backend.device = device
         except (ImportError, ValueError) as error:
             warnings.warn(f"{source} asks for backend {name!r}, but {error}; using numpy", stacklevel=2)

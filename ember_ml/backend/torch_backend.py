@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import array_api_compat.torch as standard
+import numpy as np
 import torch
+from torch.nn import functional
 
-from ember_ml.backend.base import Backend, override
+from ember_ml.backend import threefry
+from ember_ml.backend.base import Backend, Gap
+from ember_ml.backend.host import plain
+from ember_ml.backend.standard import override
+from ember_ml.core import TABLE
+from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.keys import PARITY, ROTATIONS
-from ember_ml.core.rules import as_axis, expand_index
+from ember_ml.core.rules import axis_or_only, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
     add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign
     square sqrt exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal
     not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and
-    bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu
+    bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu acos acosh asin
+    asinh atan atan2 atanh copysign hypot log2 log10 nextafter signbit trunc isinf erfinv lgamma digamma real
 """
 _LIFTED = """
     maximum minimum logaddexp logical_and logical_or logical_xor equal not_equal less less_equal greater
-    greater_equal bitwise_left_shift bitwise_right_shift
+    greater_equal bitwise_left_shift bitwise_right_shift atan2 copysign hypot nextafter
 """
+
+# What torch does not compute for integers without a sign of 16 bits and more, though it stores them.
+_NO_UNSIGNED = """
+    index_add index_max index_min
+    abs negative square sign bitwise_invert add subtract multiply floor_divide remainder power maximum minimum
+    less less_equal greater greater_equal bitwise_left_shift max min argmax argmin nonzero take
+    take_along_axis matmul arange clip searchsorted
+"""
+_WHY = "torch stores these dtypes, but does hardly any arithmetic on them"
 
 
 class TorchBackend(Backend):
@@ -29,11 +48,23 @@ class TorchBackend(Backend):
 
     name = "torch"
     array_types = (torch.Tensor,)
+    mutable = True
     xp = standard
     raw = torch
     plain = frozenset(_PLAIN.split())
-    renames: ClassVar[dict[str, str]] = {"equal": "eq", "power": "pow"}
+    renames: ClassVar[dict[str, str]] = {
+        "equal": "eq",
+        "power": "pow",
+        **{op: f"linalg.{op}" for op in ("cholesky", "det", "eig", "qr", "slogdet", "solve", "svd")},
+    }
     lifts = frozenset(_LIFTED.split())
+    most_dimensions = 64
+    mended = frozenset({"acos", "expm1", "log1p", "tan", "tanh"})
+    gaps = (
+        *(Gap(op, _WHY, ("uint16", "uint32", "uint64"), "host") for op in _NO_UNSIGNED.split()),
+        Gap("bitwise_right_shift", _WHY, ("uint16", "uint64"), "host"),
+        Gap("unique_all", "torch puts complex numbers in no order", ("complex64", "complex128"), "host"),
+    )
 
     def devices(self):
         names = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
@@ -42,22 +73,61 @@ class TorchBackend(Backend):
     def device_of(self, x):
         return str(x.device)
 
+    def device_count(self):
+        return torch.cuda.device_count() or 1
+
+    def default_device(self):
+        return self.device or str(torch.get_default_device())
+
+    def carry(self, x, device):
+        return x.to(device)
+
+    def memory_info(self, device=None):
+        where = torch.device(device or self.default_device())
+        if where.type == "cuda":
+            free, total = torch.cuda.mem_get_info(where)
+            return {"total": total, "available": free, "used": torch.cuda.memory_allocated(where)}
+        if where.type == "mps":
+            total, used = torch.mps.recommended_max_memory(), torch.mps.driver_allocated_memory()
+            return {"total": total, "available": total - used, "used": used}
+        return super().memory_info(device)
+
+    def free_cache(self):
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
+
     def synchronize(self, x=None):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+        if torch.backends.mps.is_available():
+            torch.mps.synchronize()
+
+    def write(self, x, values):
+        x.fill_(values) if isinstance(values, bool | int | float | complex) else x.copy_(values)
+
+    def share(self, x, source, *, asked):
+        if not (source.mutable or asked):
+            return None  # what is written to the tensor would change an array that does not change
+        if not isinstance(x, np.ndarray):
+            return torch.from_dlpack(x)  # torch.asarray reads other engines' memory as flat float32
+        fits = x.flags.writeable and x.dtype.isnative and all(step >= 0 for step in x.strides)
+        return torch.from_numpy(x) if fits else None
 
     def to_numpy(self, x):
         return x.detach().cpu().numpy()
 
-    def native_dtype(self, dtype):
-        native = super().native_dtype(dtype)
-        if native is torch.float64 and (self.device or "").startswith("mps"):
-            raise TypeError("torch on mps has no dtype float64; use float32")
-        return native
+    def supports(self, dtype):
+        narrow = as_dtype(dtype) == "float64" and self.default_device().startswith("mps")
+        return super().supports(dtype) and not narrow
 
     def place(self, dtype, device, like):
+        native = self.native_dtype(dtype)
         chosen = device or (like.device if like is not None else self.device)
-        return {"dtype": self.native_dtype(dtype), "device": chosen}
+        if native is torch.float64 and chosen is not None and torch.device(chosen).type == "mps":
+            raise TypeError("torch on mps has no dtype float64; use float32")
+        return {"dtype": native, "device": chosen}
 
     def lift(self, number: Any, like: torch.Tensor) -> torch.Tensor:
         """Return a Python number as a tensor that does not change the dtype of `like` more than need be."""
@@ -67,11 +137,14 @@ class TorchBackend(Backend):
     def extremes(self, indices: torch.Tensor) -> tuple[int, int] | None:
         if not indices.numel() or torch.compiler.is_compiling():
             return None
-        low, high = torch.aminmax(indices)
+        low, high = torch.aminmax(indices.to(torch.int64))
         return int(low), int(high)
 
+    def on_memory(self, host):
+        return torch.from_numpy(host) if (self.device or "cpu") == "cpu" else super().on_memory(host)
+
     def from_host(self, host, device, like):
-        return torch.tensor(host, **self.place(host.dtype, device, like))
+        return torch.tensor(plain(host), **self.place(host.dtype, device, like))
 
     @override
     def astype(self, x, dtype):
@@ -86,13 +159,36 @@ class TorchBackend(Backend):
         return torch.where(torch.as_tensor(condition), x1, x2)
 
     @override
+    def sign(self, x):
+        if x.is_complex():
+            return torch.sgn(x)
+        signs = torch.sign(x)  # 0 for NaN
+        return torch.where(torch.isnan(x), x, signs) if x.is_floating_point() else signs
+
+    @override
+    def remainder(self, x1, x2):
+        return self.with_sign_of(x2, torch.remainder(x1, x2))
+
+    @override
+    def round(self, x):
+        return torch.complex(x.real.round(), x.imag.round()) if x.is_complex() else torch.round(x)
+
+    @override
+    def imag(self, x):
+        return x.imag if x.is_complex() else torch.zeros_like(x)
+
+    @override
+    def conj(self, x):
+        return torch.conj_physical(x) if x.is_complex() else x
+
+    @override
     def broadcast_to(self, x, shape):
         return torch.broadcast_to(x, shape)
 
     @override
     def getitem(self, x, index):
         plain, mirrored = _forwards(index, x.shape)
-        return torch.flip(x[plain], mirrored) if mirrored else x[plain]
+        return _flipped(x[plain], mirrored) if mirrored else x[plain]
 
     @override
     def slice_update(self, x, updates, index):
@@ -100,7 +196,7 @@ class TorchBackend(Backend):
         out = x.clone()
         if mirrored:
             updates = torch.as_tensor(updates, dtype=x.dtype, device=x.device).broadcast_to(out[plain].shape)
-            updates = torch.flip(updates, mirrored)
+            updates = _flipped(updates, mirrored)
         out[plain] = updates
         return out
 
@@ -109,33 +205,107 @@ class TorchBackend(Backend):
         return x.detach()
 
     @override
+    def reshape(self, x, shape, copy):
+        wanted = (shape,) if isinstance(shape, int) else shape
+        if copy is False:
+            made = torch.reshape(x, wanted)
+            if made.numel() and made.data_ptr() != x.data_ptr():
+                raise ValueError("copy=False, but values of this layout take that shape only by a copy")
+            return made
+        return torch.reshape(x.clone() if copy else x, wanted)
+
+    @override
     def take(self, x, indices, axis):
-        at = as_axis(axis, x.ndim)
-        flat = torch.where(indices < 0, indices + x.shape[at], indices).reshape(-1)
-        return x.index_select(at, flat).reshape(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
+        at = axis_or_only(x, axis)
+        flat, shape = _row_numbers(x, indices, at)
+        return x.index_select(at, flat).reshape((*x.shape[:at], *shape, *x.shape[at + 1 :]))
 
     @override
     def index_add(self, x, indices, updates, axis):
-        at = as_axis(axis, x.ndim)
-        flat = torch.where(indices < 0, indices + x.shape[at], indices).reshape(-1)
-        region = updates.broadcast_to(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
-        return x.index_add(at, flat, region.reshape(*x.shape[:at], -1, *x.shape[at + 1 :]).to(x.dtype))
+        at, flat, rows = _rows(x, indices, updates, axis)
+        return x.index_add(at, flat, rows)
+
+    @override
+    def index_max(self, x, indices, updates, axis):
+        return _reduced_into(x, "amax", *_rows(x, indices, updates, axis))
+
+    @override
+    def index_min(self, x, indices, updates, axis):
+        return _reduced_into(x, "amin", *_rows(x, indices, updates, axis))
 
     @override
     def einsum(self, *operands, subscripts):
         return torch.einsum(subscripts, *operands)
 
     @override
-    def cumulative_sum(self, x, axis):
-        return torch.cumsum(x, dim=axis)
+    def sum(self, x, axis, keepdims, dtype):
+        return self._total(standard.sum, x, dtype, axis=axis, keepdims=keepdims)
+
+    @override
+    def prod(self, x, axis, keepdims, dtype):
+        return self._total(standard.prod, x, dtype, axis=axis, keepdims=keepdims)
+
+    @override
+    def cumulative_sum(self, x, axis, dtype, include_initial):
+        first = 0 if include_initial else None
+        return self._total(_so_far, x, dtype, run=torch.cumsum, axis=axis_or_only(x, axis), first=first)
+
+    @override
+    def cumulative_prod(self, x, axis, dtype, include_initial):
+        first = 1 if include_initial else None
+        return self._total(_so_far, x, dtype, run=torch.cumprod, axis=axis_or_only(x, axis), first=first)
+
+    def _total(self, function: Callable, x: torch.Tensor, dtype: Any, **settings: Any) -> torch.Tensor:
+        """Return a sum or product, of unsigned integers as uint64, which torch adds as int64 alone."""
+        wanted = None if dtype is None else self.native_dtype(dtype)
+        if wanted is torch.uint64 or (wanted is None and x.dtype in _SIGNED):
+            return function(x.to(torch.uint64).view(torch.int64), **settings).view(torch.uint64)
+        return function(x, dtype=wanted, **settings)
+
+    def mirrored(self, x):
+        if x.dtype in _SIGNED:
+            return (~x.view(_SIGNED[x.dtype])).view(x.dtype)
+        return super().mirrored(x)
+
+    @override
+    def argsort(self, x, axis, descending, stable):
+        return torch.sort(self.mirrored(x) if descending else x, dim=axis, stable=True).indices
+
+    @override
+    def sort(self, x, axis, descending, stable):
+        ordered = torch.sort(self.mirrored(x) if descending else x, dim=axis).values
+        return self.mirrored(ordered) if descending else ordered
+
+    @override
+    def searchsorted(self, x1, x2, sorter, side):
+        if x1.ndim != 1:  # torch has a search in each row, too
+            raise ValueError("x1 must have one dimension")
+        return torch.searchsorted(x1.contiguous(), x2.contiguous(), side=side, sorter=sorter)
+
+    @override
+    def unique_all(self, x):
+        values, inverse, counts = torch.unique(x, return_inverse=True, return_counts=True)
+        places = torch.arange(x.numel(), device=x.device)
+        first = torch.full_like(counts, x.numel()).scatter_reduce(0, inverse.reshape(-1), places, "amin")
+        return values, first, inverse, counts
+
+    @override
+    def nonzero(self, x):
+        if not x.ndim:
+            raise ValueError("expected at least one dimension")
+        return torch.nonzero(x, as_tuple=True)
+
+    @override
+    def bincount(self, x, weights, minlength):
+        return torch.bincount(x, weights, minlength)
 
     @override
     def softmax(self, x, axis):
-        return torch.softmax(x, dim=axis)
+        return torch.softmax(x, dim=axis) if x.numel() else TABLE["softmax"].define(x, axis=axis)
 
     @override
     def log_softmax(self, x, axis):
-        return torch.log_softmax(x, dim=axis)
+        return torch.log_softmax(x, dim=axis) if x.numel() else TABLE["log_softmax"].define(x, axis=axis)
 
     @override
     def relu(self, x):
@@ -149,6 +319,34 @@ class TorchBackend(Backend):
     def logsumexp(self, x, axis, keepdims):
         return torch.logsumexp(x, dim=tuple(range(x.ndim)) if axis is None else axis, keepdim=keepdims)
 
+    @override
+    def sliding_windows(self, x, shape, stride, dilation):
+        lead = x.ndim - len(shape)
+        settings = [(n,) * len(shape) if isinstance(n, int) else n for n in (stride, dilation)]
+        for i, (n, step, gap) in enumerate(zip(shape, *settings, strict=True)):
+            x = x.unfold(lead + i, gap * (n - 1) + 1, step)[..., ::gap]
+        return x
+
+    @override
+    def convolution(self, x, weight, stride, padding, dilation, input_dilation, groups):
+        ndim = len(stride)
+        few = 2 * math.prod(weight.shape[2:]) > math.prod(x.shape[2:])  # places: a gradient's, as a rule
+        if few or not (x.numel() and weight.numel()):
+            settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+            return TABLE["convolution"].define(x, weight, input_dilation=input_dilation, **settings)
+        if all(d == 1 for d in input_dilation):
+            even = all(low == high >= 0 for low, high in padding)
+            x, around = (x, [low for low, _ in padding]) if even else (_padded(x, padding), 0)
+            return _CONVOLVE[ndim](x, weight, None, stride, around, dilation, groups)
+        # zeros between the values of x: the transposed convolution, whose kernel lies the other way round
+        parts = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+        turned = parts.transpose(1, 2).reshape(-1, *parts.shape[1:2], *weight.shape[2:])
+        turned = turned.flip(tuple(range(2, 2 + ndim)))
+        spans = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
+        full = _CONVOLVE_BACK[ndim](x, turned, None, input_dilation, 0, 0, groups, dilation)
+        cut = [(low - n, high - n) for (low, high), n in zip(padding, spans, strict=True)]
+        return _padded(full, cut)[(..., *(slice(None, None, s) for s in stride))]
+
     # torch stores uint32 but does no arithmetic on it: those few ops are done in 64 bits and cut back.
 
     @override
@@ -156,6 +354,22 @@ class TorchBackend(Backend):
         if x1.dtype is torch.uint32:
             return torch.bitwise_right_shift(x1.to(torch.int64), x2.to(torch.int64)).to(torch.uint32)
         return torch.bitwise_right_shift(x1, x2)
+
+    # On a CPU the host draws them: torch would do each step of 32 bits in 64, a hundred times as slowly.
+
+    @override
+    def random_pairs(self, key, shape):
+        return _drawn_on_host("random_pairs", threefry.pairs, key, shape)
+
+    @override
+    def random_bits(self, key, shape):
+        return _drawn_on_host("random_bits", threefry.bits, key, shape)
+
+    @override
+    def unit_uniform(self, key, shape, dtype):
+        if dtype in threefry.UNIT_DTYPES:
+            return _drawn_on_host("unit_uniform", threefry.unit, key, shape, dtype)
+        return TABLE["unit_uniform"].define(key, shape, dtype)
 
     @override
     def random_words(self, key, high, low):
@@ -171,6 +385,68 @@ class TorchBackend(Backend):
             x0 = (x0 + keys[(i + 1) % 3]) & mask
             x1 = (x1 + keys[(i + 2) % 3] + (i + 1)) & mask
         return torch.stack([x0, x1]).to(torch.uint32).reshape(2, *low.shape)
+
+
+_CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_CONVOLVE_BACK = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+def _padded(x: torch.Tensor, padding: Any) -> torch.Tensor:
+    """Return x with zeros around its last axes; a negative number cuts off."""
+    return functional.pad(x, [n for pair in reversed(padding) for n in pair])
+
+
+def _row_numbers(x: torch.Tensor, indices: Any, at: int) -> tuple[torch.Tensor, Any]:
+    """Return indices laid flat and counted from the front, and the shape that they had."""
+    given = torch.as_tensor(indices, device=x.device)
+    wide = given.to(torch.int64).reshape(-1)
+    return torch.where(wide < 0, wide + x.shape[at], wide), given.shape
+
+
+def _rows(x: torch.Tensor, indices: Any, updates: Any, axis: Any) -> tuple[int, torch.Tensor, torch.Tensor]:
+    """Return the axis of a write, the row numbers laid flat, and a row of updates for each."""
+    at = axis_or_only(x, axis)
+    flat, shape = _row_numbers(x, indices, at)
+    new = torch.as_tensor(updates, dtype=x.dtype, device=x.device)
+    region = new.broadcast_to(*x.shape[:at], *shape, *x.shape[at + 1 :])
+    return at, flat, region.reshape(*x.shape[:at], flat.numel(), *x.shape[at + 1 :])
+
+
+def _reduced_into(x: torch.Tensor, how: str, at: int, flat: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    places = flat.reshape(-1, *(1,) * (x.ndim - at - 1)).expand(rows.shape)
+    return x.scatter_reduce(at, places, rows, how)
+
+
+def _drawn_on_host(name: str, draw: Callable, key: torch.Tensor, *settings: Any) -> torch.Tensor:
+    if key.device.type != "cpu" or type(key) is not torch.Tensor or torch.compiler.is_compiling():
+        return TABLE[name].define(key, *settings)
+    return torch.from_numpy(draw(key.numpy(), *settings))
+
+
+_SIGNED = {
+    torch.uint8: torch.int8,
+    torch.uint16: torch.int16,
+    torch.uint32: torch.int32,
+    torch.uint64: torch.int64,
+}
+
+
+def _so_far(x: torch.Tensor, dtype: Any = None, *, run: Callable, axis: int, first: Any) -> torch.Tensor:
+    totals = run(x, dim=axis, dtype=dtype)
+    if first is None:
+        return totals
+    start = totals.new_full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first)
+    return torch.cat([start, totals], dim=axis)
+
+
+def _flipped(x: torch.Tensor, axes: list[int]) -> torch.Tensor:
+    """Return an array turned round along axes; integers without a sign as what they are in bits."""
+    signed = _SIGNED.get(x.dtype)
+    return torch.flip(x, axes) if signed is None else torch.flip(x.view(signed), axes).view(x.dtype)
 
 
 def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:

@@ -184,13 +184,26 @@ Ops = Annotated[
 ]
 
 
+Check = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Hold a backend to the laws: a name, or module:Class.", show_default=False
+    ),
+]
+
+
 @app.command("backends")
-def backends_command(use: Use = None, ops: Ops = False) -> None:
+def backends_command(use: Use = None, ops: Ops = False, check: Check = None) -> None:
     """Show which engines are installed, which work, which is active and why."""
     with reported():
         from ember_ml.cli import backends
 
-        if use is not None:
+        if check is not None:
+            from ember_ml.cli.check import check as hold
+
+            if not hold(check):
+                raise typer.Exit(1)
+        elif use is not None:
             backends.use(use)
         elif ops:
             backends.show_ops()

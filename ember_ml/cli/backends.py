@@ -103,7 +103,7 @@ def show_ops() -> None:
     for name in classes:
         grid.add_column(name, justify="center")
     for op in sorted(TABLE):
-        cells = [[gap for gap in cls.gaps if gap.op == op] for cls in classes.values()]
+        cells = [[gap for gap in cls.gaps if gap.op in (op, "*")] for cls in classes.values()]
         grid.add_row(op, *(_cell(gaps, notes) for gaps in cells))
     console.print(grid)
     for note, number in notes.items():
@@ -118,11 +118,5 @@ def show_ops() -> None:
 def _cell(gaps: list[Gap], notes: dict[str, int]) -> Text:
     if not gaps:
         return Text("✓", "green")
-    numbers = [notes.setdefault(_note(gap), len(notes) + 1) for gap in gaps]
+    numbers = [notes.setdefault(f"{gap.extent}: {gap.reason}", len(notes) + 1) for gap in gaps]
     return Text(" ".join(f"({number})" for number in numbers), "yellow")
-
-
-def _note(gap: Gap) -> str:
-    dtypes = ", ".join(gap.dtypes) if gap.dtypes else "every dtype"
-    tolerance = "" if gap.tolerance is None else f", to {gap.tolerance:g}"
-    return f"{gap.when}, {dtypes}{tolerance}: {gap.reason}"

@@ -10,7 +10,7 @@ from ember_ml.core import Op, spec_of, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.op import TABLE
-from ember_ml.core.reverse import linearize
+from ember_ml.core.reverse import conjugated, linearize
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -38,7 +38,7 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 
     def pullback(cotangents: Any) -> tuple:
         given = _cotangents(cotangents, found["structure"], specs)
-        slopes = pull([*given, *(None for _ in extra)])
+        slopes = map(conjugated, pull([*map(conjugated, given), *(None for _ in extra)]))
         parts = [TABLE["zeros_like"](x) if p is None else p for p, x in zip(slopes, leaves, strict=True)]
         return tree.unflatten(structure, parts)
 
@@ -150,7 +150,8 @@ class custom_vjp:
         def pull(cotangents: list) -> list:
             assert self.backward is not None
             filled = [
-                TABLE["zeros_like"](o) if g is None else g for g, o in zip(cotangents, outs, strict=True)
+                TABLE["zeros_like"](o) if g is None else conjugated(g)
+                for g, o in zip(cotangents, outs, strict=True)
             ]
             return _aligned(self.backward(residuals, tree.unflatten(shape, filled)), args)
 
@@ -166,7 +167,7 @@ def _aligned(parts: tuple, args: tuple) -> list:
     out: list = []
     for part, arg in zip(parts, args, strict=True):
         size = len(tree.leaves(arg))
-        out.extend([None] * size if part is None else tree.leaves(part))
+        out.extend([None] * size if part is None else map(conjugated, tree.leaves(part)))
     return out
 
 

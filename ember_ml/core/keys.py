@@ -5,20 +5,41 @@ A stream is a seed and a count of the keys taken; see `ember_ml.ops.random` for 
 
 from __future__ import annotations
 
+import math
 import threading
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # of threefry2x32 (Salmon et al., SC11, table 4)
 PARITY = 0x1BD11BDA
 
 
-class _Stream:
+def drawn_size(shape: tuple[int, ...]) -> int:
+    """Return how many numbers fill a shape. Raises ValueError where 32 bits do not count them."""
+    size = math.prod(shape)
+    if size >= 2**32:
+        raise ValueError(f"random numbers come in arrays of less than 2**32, got shape {shape}")
+    return size
+
+
+class Stream:
     """A seed, and how many keys were taken. Threads may share it."""
 
-    def __init__(self) -> None:
-        self.lock, self.seed, self.taken = threading.Lock(), 0, 0
+    def __init__(self, seed: int = 0) -> None:
+        self.lock, self.seed, self.taken = threading.Lock(), int(seed), 0
+
+    def set(self, state: tuple[int, int]) -> None:
+        """Continue from a seed and a count of keys taken."""
+        with self.lock:
+            self.seed, self.taken = int(state[0]), int(state[1])
+
+    def take(self) -> tuple[int, int, int]:
+        """Return the next key: the seed in two words, and a count to fold in."""
+        with self.lock:
+            self.taken += 1
+            seed, count = self.seed, self.taken
+        return (seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF, count
 
 
-_STREAM = _Stream()
+_STREAM = Stream()
 
 
 def set_seed(seed: int) -> None:
@@ -39,13 +60,9 @@ def get_stream() -> tuple[int, int]:
 
 def set_stream(state: tuple[int, int]) -> None:
     """Continue the process's stream from where `get_stream` said it stood."""
-    with _STREAM.lock:
-        _STREAM.seed, _STREAM.taken = int(state[0]), int(state[1])
+    _STREAM.set(state)
 
 
 def take_key() -> tuple[int, int, int]:
     """Return the next key of the process's stream: the seed in two words, and a count to fold in."""
-    with _STREAM.lock:
-        _STREAM.taken += 1
-        seed, count = _STREAM.seed, _STREAM.taken
-    return (seed >> 32) & 0xFFFFFFFF, seed & 0xFFFFFFFF, count
+    return _STREAM.take()

@@ -23,6 +23,7 @@ R = TypeVar("R")
 
 TABLE: dict[str, Op] = {}
 ALIASES: dict[str, str] = {}  # other spellings of an op: alias -> name
+LOADERS: list[Callable[[], Any]] = []  # what enters the ops; `ember_ml` says so, since core imports no ops
 
 # What engines raise when an argument is wrong. Anything else passes through an op untouched.
 FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError, ArithmeticError)
@@ -41,7 +42,8 @@ class Op:
     spec: Callable | None  # Specs -> Specs, for ops that need both at once
     vjp: (
         Callable | None
-    )  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None
+    )  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None; it multiplies
+    # by the transposed derivative and conjugates nothing: `core.reverse` makes complex gradients torch's
     linearize: (
         Callable | None
     )  # (wanted, *args, **attrs) -> output, pullback; for ops that keep more than their output
@@ -50,6 +52,7 @@ class Op:
     arrays: tuple[str, ...]  # names of the array parameters
     sequence: bool  # its first array parameter is a sequence of arrays, or variadic
     returns: type | None  # the named tuple in which several results come
+    places: Callable | None  # (*args, **attrs) -> the `rules.Places` that eager code checks
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Op:
         arrays: Iterable[str] | None = None,
         sequence: bool = False,
         returns: type | None = None,
+        places: Callable | None = None,
     ):
         self.name, self.define, self.body = define.__name__, define, body
         self.shape, self.dtype, self.spec = shape, dtype, spec
@@ -76,7 +80,8 @@ class Op:
         self.sequence = sequence or any(
             parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays
         )
-        self.returns = returns
+        self.returns, self.places = returns, places
+        self._optional = [a for a in self.arrays if parameters[a].default is None]
         self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
         self._found: dict = {}
         self.function = _write_function(self, list(parameters.values()))
@@ -90,11 +95,11 @@ class Op:
         return f"<op {self.name}>"
 
     def _by_keyword(self, parameters: list[inspect.Parameter]) -> Callable:
-        stuck = [p for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name not in self.arrays]
-        if not stuck:
+        first = [p for p in parameters if p.name in self.arrays and p.kind is not p.KEYWORD_ONLY]
+        others = [p for p in parameters if p not in first]
+        if parameters[: len(first)] == first and not any(p.kind is p.POSITIONAL_ONLY for p in others):
             return self.function
-        free = [p for p in parameters if p not in stuck]
-        return _write_function(self, [*free, *(p.replace(kind=p.KEYWORD_ONLY) for p in stuck)])
+        return _write_function(self, [*first, *(p.replace(kind=p.KEYWORD_ONLY) for p in others)])
 
     @property
     def creates(self) -> bool:
@@ -127,13 +132,16 @@ class Op:
 
     def check_kinds(self, specs: tuple) -> None:
         """Raise TypeError for an array whose kind of dtype the op does not take."""
-        if any(x is None for x in specs):
+        if any(x is None and name not in self._optional for x, name in self._named(specs)):
             raise TypeError("expected arrays, got None")
         for dtype in rules.operands(specs):
             kind = _SCALAR_KINDS.get(dtype) if isinstance(dtype, type) else dtype.kind
             if kind is not None and kind not in self.kinds:
                 given = kind if isinstance(dtype, type) else dtype
                 raise TypeError(f"expected {_words(self.kinds)} arrays, got {given}")
+
+    def _named(self, specs: tuple) -> Iterable[tuple]:
+        return ((x, "") for x in specs) if self.sequence else zip(specs, self.arrays, strict=False)
 
     def infer(self, args: tuple, attrs: dict) -> Any:
         """Return the `Spec`s of the result: of a primitive by its rules, of a composite by running its body.
@@ -144,9 +152,9 @@ class Op:
         try:
             if self.spec is not None:
                 return self.spec(*given, **attrs)
+            self.check_kinds(given)
             if self.body is not None:
                 return self.body(*given, **attrs)
-            self.check_kinds(given)
             shape = self.shape(*given, **attrs)
             _, dtype = self.dtype(given, attrs)
         except (ValueError, TypeError, IndexError) as fault:
@@ -155,7 +163,8 @@ class Op:
                 fault.op = self.name  # pyright: ignore[reportAttributeAccessIssue]
             raise
         if isinstance(shape, list):
-            return tuple(Spec(each, dtype) for each in shape)
+            dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(shape)
+            return tuple(Spec(each, own) for each, own in zip(shape, dtypes, strict=True))
         return Spec(shape, dtype)
 
     def recover(self, error: Exception, args: tuple, attrs: dict) -> Any:
@@ -164,6 +173,9 @@ class Op:
         When they find nothing, return what the interpreter can do about an engine's refusal, else raise that.
         """
         if getattr(error, "op", None) is not None:
+            raise error
+        if isinstance(error, rules.UnknownShape):
+            error.args, error.op = (f"{self.name}: {error}",), self.name  # pyright: ignore
             raise error
         try:
             self.infer(args, attrs)
@@ -179,14 +191,30 @@ def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 
     Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`,
-    `sequence`, `returns`; the attributes of `Op` say what each is.
+    `sequence`, `returns`, `places`; the attributes of `Op` say what each is.
     """
     return lambda define: _enter(Op(define, **rules_))
 
 
 def composite(**rules_: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Define an op by other ops: shape, dtype, gradient and every engine follow from its body."""
-    return lambda define: _enter(Op(define, body=define, **rules_))
+    return lambda define: _enter(Op(define, body=_with_arrays_first(define, rules_.get("arrays")), **rules_))
+
+
+def _with_arrays_first(define: Callable, arrays: Iterable[str] | None) -> Callable:
+    """Return a definition that takes arrays by position and settings by keyword, as interpreters do."""
+    parameters = inspect.signature(define).parameters
+    places = [a for a in arrays or () if parameters[a].kind is not inspect.Parameter.KEYWORD_ONLY]
+    fixed = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    if arrays is None or (list(parameters)[: len(places)] == places and set(fixed) <= set(places)):
+        return define
+
+    def body(*args: Any, **attrs: Any) -> Any:
+        given = {**dict(zip(places, args, strict=False)), **attrs}
+        front = [given.pop(name) for name in fixed]
+        return define(*front, **given)
+
+    return body
 
 
 def alias(name: str, *others: str) -> None:
@@ -195,6 +223,13 @@ def alias(name: str, *others: str) -> None:
         if other in TABLE or ALIASES.get(other, name) != name:
             raise ValueError(f"alias {other!r} of {name!r} is taken by {ALIASES.get(other, other)!r}")
         ALIASES[other] = name
+
+
+def fill_table() -> None:
+    """Enter the ops, if that has not been done."""
+    for load in LOADERS:
+        load()
+    LOADERS.clear()
 
 
 def op_named(name: str) -> Op:

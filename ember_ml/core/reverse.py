@@ -2,6 +2,10 @@
 
 Works on anything that carries a `Node`: traced values here, EmberTensor in `ember_ml.tensor`. Broadcasting is
 undone here, once, for every rule.
+
+Complex numbers: every rule multiplies by the transposed derivative, as for real numbers, and conjugates
+nothing. What people see is the conjugate of that, torch's ∂f/∂x + i ∂f/∂y; `conjugated` stands at the doors
+(`vjp`, `backward`, `custom_vjp`), so no rule and no real program knows of it.
 """
 
 from __future__ import annotations
@@ -38,6 +42,11 @@ def linearize(f: Callable, primals: Sequence) -> tuple[list, Callable[[Sequence]
         return type(x) is Traced and x.trace is trace
 
     return [x.value if mine(x) else x for x in outs], pull
+
+
+def conjugated(g: Any) -> Any:
+    """Return the conjugate of a complex array; a real one, or None, itself."""
+    return TABLE["conj"](g) if g is not None and spec_of(g).dtype.kind == "complex" else g
 
 
 def key_of(box: Any) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """The rules an op may name: what happens to shapes, and what happens to dtypes.
 
 A shape rule takes the op's arguments as `Spec`s and returns a shape, or a list of shapes for several outputs.
-A dtype rule returns what each array argument is cast to (None: left alone) and the dtype of the result.
+A dtype rule returns what each array argument is cast to (None: left alone) and the dtype of the result, or
+a tuple of dtypes for several outputs.
 Both raise in words that hold on every engine; the op's name is put in front by `infer`.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from numbers import Integral
+from typing import Any, NamedTuple
 
 from ember_ml.core import tree
 from ember_ml.core.dtypes import (
@@ -60,6 +62,16 @@ def data_dependent(*_: Any, **__: Any) -> Shape:
 def given_shape(*_: Any, shape: Any, **__: Any) -> Shape:
     """Return the shape asked for, an integer or a sequence of them."""
     return as_shape(shape)
+
+
+def steps(start: Any, stop: Any = None, step: Any = 1, **_: Any) -> tuple[Any, Any, int]:
+    """Return the first number of a range, the step, and how many there are; NumPy's rule."""
+    first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ValueError("step must not be 0")
+    if all(isinstance(n, int) for n in (first, last, step)):
+        return first, step, len(range(first, last, step))
+    return first, step, max(0, math.ceil((last - first) / step))
 
 
 def as_shape(shape: Any) -> Shape:
@@ -115,6 +127,14 @@ def as_axis(axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise AxisError(f"axis {axis} is out of range for {ndim} dimension{'s' * (ndim != 1)}")
     return axis % ndim
+
+
+def axis_or_only(x: Any, axis: int | None) -> int:
+    """Return an axis counted from the front; None means the only one there is."""
+    ndim = len(shape_of(x))
+    if axis is None and ndim != 1:
+        raise ValueError(f"name an axis of an array of {ndim} dimensions; only one of 1 dimension needs none")
+    return as_axis(0 if axis is None else axis, ndim)
 
 
 def as_axes(axis: Any, ndim: int) -> Shape:
@@ -195,7 +215,12 @@ def index_shape(x: Any, index: Any, **_: Any) -> Shape:
         size = shape[axis]
         if isinstance(step, slice):
             out.append(len(range(*step.indices(size))))
-        elif not -size <= step < size:
+        elif not isinstance(step, Integral):
+            raise TypeError(
+                "an index holds integers, slices, None and ... here; "
+                "ops.take reads places given by an array, ops.where chooses by a mask"
+            )
+        elif not -size <= int(step) < size:
             raise IndexError(f"index {step} is out of bounds for axis {axis} with size {size}")
         axis += 1
     return tuple(out)
@@ -210,6 +235,29 @@ def expand_index(index: Any, ndim: int) -> tuple[Any, ...]:
     fill = (slice(None),) * (ndim - used)
     at = next((i for i, p in enumerate(parts) if p is Ellipsis), len(parts))
     return (*parts[:at], *fill, *parts[at + 1 :])
+
+
+class Places(NamedTuple):
+    """Integers that point along an axis of `size`; negative ones count from its end where they may."""
+
+    indices: Any
+    size: int
+    axis: Any = 0
+    signed: bool = True
+
+    def check(self, lowest: int, highest: int) -> None:
+        """Raise IndexError unless all indices, of which these are the extremes, point inside."""
+        least = -self.size if self.signed else 0
+        if lowest < 0 and not self.signed:
+            raise IndexError(f"expected no negative indices, got {lowest}")
+        if not least <= lowest <= highest < self.size:
+            bad = lowest if lowest < least else highest
+            raise IndexError(f"index {bad} is out of bounds for axis {self.axis} with size {self.size}")
+
+    def check_number(self) -> None:
+        """Raise IndexError for a Python number that points outside; arrays pass."""
+        if isinstance(self.indices, int):
+            self.check(self.indices, self.indices)
 
 
 # Dtypes. A rule sees Specs, Python scalars and, for sequences, lists of them.
@@ -266,7 +314,9 @@ def magnitude(args: tuple, attrs: dict) -> tuple[Any, DType]:
 
 
 def accumulated(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """Sums of integers and of booleans are int64 (uint64 for unsigned ones); others keep their dtype."""
+    """Sums of integers and truths are int64 (uint64 of unsigned ones), others keep theirs, unless asked."""
+    if attrs.get("dtype") is not None:
+        return None, as_dtype(attrs["dtype"])
     own = kept(args, attrs)[1]
     return None, {"bool": int64, "int": int64, "uint": as_dtype("uint64")}.get(own.kind, own)
 

@@ -19,7 +19,7 @@ from ember_ml.core.dtypes import DType, int32, uint32
 from ember_ml.core.op import TABLE, Op
 from ember_ml.core.operators import Operators
 from ember_ml.core.rules import shape_of
-from ember_ml.core.spec import Spec, spec_of
+from ember_ml.core.spec import Spec, spec_of, specs_of
 
 _DEPTH: ContextVar[int] = ContextVar("ember_ml_trace_depth", default=0)
 
@@ -27,6 +27,15 @@ _DEPTH: ContextVar[int] = ContextVar("ember_ml_trace_depth", default=0)
 def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
     """Gradient rule of an op that is constant wherever it is smooth: nothing flows back."""
     return (None,) * len(args)
+
+
+def is_computed_whole(op: Op, args: tuple) -> bool:
+    """Whether an engine's own version of a composite lets dtypes meet as its body does, op by op.
+
+    It does for arguments of one real dtype that holds fractions.
+    """
+    dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
+    return op.vjp is constant or (len(dtypes) == 1 and dtypes.pop().kind == "float")
 
 
 class Node:
@@ -162,11 +171,16 @@ class Trace(Interpreter):
 
     def run(self, op: Op, args: tuple, attrs: dict) -> Any:
         """Compute `op` one level down, note it, and return its traced result."""
-        if op.body is not None and (op.creates or self.expands(op)):
+        if op.body is not None and (op.creates or self._dissolves(op, args)):
+            if self.typed:
+                op.check_kinds(specs_of(args))
             return op.body(*args, **attrs)
         if "like" in attrs:  # it names an engine, which a program has anyway, and carries no value
             attrs = {**attrs, "like": None if self.typed else self.lower(attrs["like"])}
         return self._note_typed(op, args, attrs) if self.typed else self._note(op, args, attrs)
+
+    def _dissolves(self, op: Op, args: tuple) -> bool:
+        return self.expands(op) or (self.typed and not is_computed_whole(op, args))
 
     def _note(self, op: Op, args: tuple, attrs: dict) -> Any:
         lowered = tuple(self.lower(a) for a in args)
@@ -191,7 +205,7 @@ class Trace(Interpreter):
 
     def _box(self, node: Node) -> Any:
         if isinstance(node.value, tuple | list):
-            return tuple(Traced(self, v, node, i) for i, v in enumerate(node.value))
+            return tuple(None if v is None else Traced(self, v, node, i) for i, v in enumerate(node.value))
         return Traced(self, node.value, node)
 
 

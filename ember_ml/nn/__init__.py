@@ -1,5 +1,7 @@
 """Neural networks: modules, wiring, recurrent layers, containers, and saving."""
 
+from ember_ml.nn import features as features
+from ember_ml.nn import tensor as tensor
 from ember_ml.nn.container import Sequential as Sequential
 from ember_ml.nn.functional import functional_call as functional_call
 from ember_ml.nn.modules import LTC as LTC

@@ -43,5 +43,5 @@ def _with_value(tensor: EmberTensor, value: Any) -> EmberTensor:
     if isinstance(value, EmberTensor) and isinstance(tensor, Parameter):
         return value
     other = copy.copy(tensor)
-    vars(other).update(data=native(value), requires_grad=False, grad=None, node=None)
+    other.data, other.requires_grad, other.grad, other.node = native(value), False, None, None
     return other

@@ -7,17 +7,18 @@ and what does not change from step to step is computed once, before the loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ember_ml.core import tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import Graph, Step, Var, build_graph, lift, needed_nodes, trace_graph
-from ember_ml.core.op import TABLE, Op, primitive
-from ember_ml.core.reverse import key_of, linearize
+from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph
+from ember_ml.core.op import TABLE, primitive
+from ember_ml.core.reverse import linearize
 from ember_ml.core.rules import kept, same
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import Trace, Traced, constant, new_trace
+from ember_ml.core.trace import constant
+from ember_ml.ops.scan_gradient import ScanGradient, merged, whole
 
 
 @primitive(shape=same, dtype=kept, vjp=constant)
@@ -49,10 +50,11 @@ def scan(
         leaves, structure = tree.flatten(carry)
         y_leaves, y_structure = tree.flatten(y)
         y_structures.append(y_structure)
-        return [*_checked_carry(structure, leaves, init_structure, init_specs), *_as_arrays(y_leaves)]
+        kept = _checked_carry("scan", structure, leaves, init_structure, init_specs)
+        return [*kept, *_as_arrays(y_leaves)]
 
     specs = [*init_specs, *(Spec(s.shape[1:], s.dtype) for s in map(spec_of, xs_leaves))]
-    graph, consts, random = trace_graph(body, specs, expands=_whole)
+    graph, consts, random = trace_graph(body, specs, expands=whole)
     if random:
         key, step = _key_and_step([*init_leaves, *xs_leaves, *consts], length)
         graph = _with_inputs(graph, (graph.inputs[-2], *graph.inputs[:-2], graph.inputs[-1]))
@@ -73,11 +75,6 @@ def scan(
     return tree.unflatten(init_structure, outs[:n]), tree.unflatten(y_structures[0], outs[n:])
 
 
-def _whole(op: Op) -> bool:
-    """Record every composite whole: its gradient rule, or an engine's own version, may be wanted later."""
-    return False
-
-
 def _as_arrays(leaves: Sequence, others: Sequence = ()) -> list:
     """Return `leaves` with Python numbers made 0-d arrays, of the engine of the first array at hand."""
     anchor = next((x for x in (*leaves, *others) if type(x) not in SCALARS), None)
@@ -95,17 +92,19 @@ def _length(xs: Sequence, length: int | None) -> int:
     return lengths.pop()
 
 
-def _checked_carry(structure: tuple, leaves: list, init_structure: tuple, init_specs: list) -> list:
+def _checked_carry(
+    name: str, structure: tuple, leaves: list, init_structure: tuple, init_specs: list
+) -> list:
     if structure != init_structure:
         was, now = tree.describe(init_structure), tree.describe(structure)
-        raise ValueError(f"scan: the carry must keep its structure {was}, but the body returned {now}")
+        raise ValueError(f"{name}: the carry must keep its structure {was}, but the body returned {now}")
     out = []
     for leaf, spec in zip(leaves, init_specs, strict=True):
         if type(leaf) in SCALARS:
             leaf = TABLE["full"]((), leaf, dtype=spec.dtype)
         found = spec_of(leaf)
         if (found.shape, found.dtype) != (spec.shape, spec.dtype):
-            raise ValueError(f"scan: the carry must stay {spec}, but the body returned {found}")
+            raise ValueError(f"{name}: the carry must stay {spec}, but the body returned {found}")
         out.append(leaf)
     return out
 
@@ -117,8 +116,8 @@ def _key_and_step(anchors: list, length: int) -> tuple[Any, Any]:
     return next_key(like=anchor), TABLE["arange"](length, dtype="int32", like=anchor)
 
 
-def _with_inputs(graph: Graph, inputs: tuple) -> Graph:
-    return Graph(inputs, graph.steps, graph.outputs, graph.structure, graph.size)
+def _with_inputs(graph: Graph, inputs: tuple, size: int | None = None) -> Graph:
+    return Graph(inputs, graph.steps, graph.outputs, graph.structure, graph.size if size is None else size)
 
 
 def _hoist(graph: Graph, consts: list, anchor: Sequence) -> tuple[Graph, list]:
@@ -165,201 +164,11 @@ def _scan_specs(*arrays: Any, body: Graph, consts: int, carry: int, length: int,
 
 def _linearize_scan(wanted, *arrays, body, consts, carry, length, reverse):
     """Return the outputs, and the pullback: a scan the other way over what the first one kept."""
-    plan = _ScanGradient(body, wanted, consts, carry)
+    plan = ScanGradient(body, wanted, consts, carry)
     outs = flat_scan(*arrays, body=plan.forward, consts=consts, carry=carry, length=length, reverse=reverse)
     n = len(body.outputs)
     outs, kept_values = outs[:n], outs[n:]
     return outs, lambda cotangents: plan.pull(arrays, outs, kept_values, cotangents, length, not reverse)
-
-
-class _ScanGradient:
-    """The body of a scan and its gradient, recorded together and cut in two.
-
-    What the gradient needs of the body's inner values is stacked by `forward`; what depends on constants
-    alone is computed once, by `unchanging`; `backward` turns the cotangents of one step into those of its
-    inputs. A constant's cotangent is a sum over steps: where it is one of products or of sums, the factors
-    are stacked and the sum is taken at once, after the loop; otherwise it is added up in the carry.
-    """
-
-    def __init__(self, body: Graph, wanted: list[bool], consts: int, carry: int):
-        first_x = consts + carry
-        specs, out_specs = [v.spec for v in body.inputs], body.out_specs
-        floats = [i for i, s in enumerate(specs) if s.dtype.kind in FLOATING]
-        live = [i for i in floats if wanted[i] or consts <= i < first_x]
-        self.consts, self.n_inputs = consts, len(specs)
-        self.carried = [i for i in floats if consts <= i < first_x]
-        self.yielded = [k for k, s in enumerate(out_specs) if k >= carry and s.dtype.kind in FLOATING]
-        with new_trace(typed=True, expands=_whole) as trace:
-            ins = [trace.input(s) for s in specs]
-            outs, pull = linearize(lambda *some: body(*_merged(ins, live, some)), [ins[i] for i in live])
-            recorded = len(trace.nodes)  # what comes after belongs to the gradient
-            given = {
-                k: trace.input(out_specs[k]) for k in [*(i - consts for i in self.carried), *self.yielded]
-            }
-            back = dict(zip(live, pull([given.get(k) for k in range(len(outs))]), strict=True))
-            summed = [i for i in live if i < consts and back[i] is not None]
-            self.terms = {i: terms for i in summed if (terms := _terms(back[i])) is not None}
-            self.added = [i for i in summed if i not in self.terms]
-            totals = [trace.input(specs[i]) for i in self.added]
-            self.along = [i for i in live if i >= first_x and back[i] is not None]
-            results = [
-                *(
-                    TABLE["zeros"](specs[i].shape, dtype=specs[i].dtype) if back[i] is None else back[i]
-                    for i in self.carried
-                ),
-                *(TABLE["add"](t, back[i]) for t, i in zip(totals, self.added, strict=True)),
-                *(back[i] for i in self.along),
-            ]
-        cotangents = list(given.values())
-        factors = [x for terms in self.terms.values() for term in terms for x in term.factors]
-        backward_nodes = {id(node) for node in trace.nodes[recorded:]}
-        steady, inner = _boundary(
-            trace, [*results, *factors], [*cotangents, *totals], ins[:consts], backward_nodes
-        )
-        places = {key_of(x): i for i, x in enumerate(ins)}
-        self.used_consts = [places[key_of(x)] for x in steady if key_of(x) in places]
-        made = [x for x in steady if key_of(x) not in places]
-        self.used_xs = [places[key_of(x)] for x in inner if places.get(key_of(x), -1) >= first_x]
-        kept = [x for x in inner if places.get(key_of(x), -1) < first_x]
-        early = {key_of(x) for x in inner}
-        emitted = list({key_of(x): x for x in factors if key_of(x) not in early}.values())
-        self.stacks = [key_of(x) for x in (*kept, *(ins[i] for i in self.used_xs), *emitted)]
-        leaf = tree.structure(0)
-        self.forward, _ = build_graph(trace, ins, [*outs, *kept], leaf)
-        self.unchanging, _ = build_graph(trace, ins[:consts], made, leaf)
-        first = [*(ins[i] for i in self.used_consts), *made]
-        self.first = len(first)
-        rows = [*cotangents[len(self.carried) :], *kept, *(ins[i] for i in self.used_xs)]
-        inputs = [*first, *cotangents[: len(self.carried)], *totals, *rows]
-        self.backward, _ = build_graph(trace, inputs, [*results, *emitted], leaf)
-        self.terms = {i: [term.placed(self.stacks) for term in terms] for i, terms in self.terms.items()}
-
-    def pull(self, arrays, outs, kept, cotangents, length, reverse) -> list:
-        """Return the cotangents of `arrays`, None where there is none."""
-
-        def or_zeros(g: Any, x: Any) -> Any:
-            return TABLE["zeros_like"](x) if g is None else g
-
-        first = [
-            *(arrays[i] for i in self.used_consts),
-            *self.unchanging(*arrays[: self.consts], anchor=arrays[0]),
-        ]
-        carry = [
-            *(or_zeros(cotangents[i - self.consts], arrays[i]) for i in self.carried),
-            *(TABLE["zeros_like"](arrays[i]) for i in self.added),
-        ]
-        stacked = [*kept, *(arrays[i] for i in self.used_xs)]
-        rows = [*(or_zeros(cotangents[k], outs[k]) for k in self.yielded), *stacked]
-        found = flat_scan(
-            *first,
-            *carry,
-            *rows,
-            body=self.backward,
-            consts=self.first,
-            carry=len(carry),
-            length=length,
-            reverse=reverse,
-        )
-        parts: list = [None] * self.n_inputs
-        places = [*self.carried, *self.added, *self.along]
-        for i, part in zip(places, found, strict=False):
-            parts[i] = part
-        stacked += found[len(places) :]
-        for i, terms in self.terms.items():
-            parts[i] = _total([term.total(stacked) for term in terms])
-        return parts
-
-
-class _Term(NamedTuple):
-    """One step's share of a constant's cotangent: `rows.T @ columns`, or the sum of `columns` over `axes`."""
-
-    rows: Any
-    columns: Any
-    axes: tuple[int, ...] = ()
-
-    @property
-    def factors(self) -> list:
-        """The values that must be stacked."""
-        return [x for x in (self.rows, self.columns) if x is not None]
-
-    def placed(self, keys: list) -> _Term:
-        """Return the same with each factor's place among the stacks instead of it."""
-        rows, columns = (None if x is None else keys.index(key_of(x)) for x in self[:2])
-        return _Term(rows, columns, self.axes)
-
-    def total(self, stacks: list) -> Any:
-        """Return the sum over all steps."""
-        columns = stacks[self.columns]
-        if self.rows is None:
-            return TABLE["sum"](columns, axis=(0, *(a + 1 for a in self.axes)))
-        rows, columns = (
-            TABLE["reshape"](x, shape=(-1, spec_of(x).shape[-1])) for x in (stacks[self.rows], columns)
-        )
-        return TABLE["matmul"](TABLE["matrix_transpose"](rows), columns)
-
-
-def _terms(x: Any) -> list[_Term] | None:
-    """Return a cotangent as a sum of products and sums, or None where it is something else."""
-    node = x.node if type(x) is Traced else None
-    if node is None or node.op.name not in ("add", "matmul", "sum"):
-        return None
-    if node.op.name == "add":
-        left, right = (_terms(side) for side in node.args)
-        if left is None or right is None or any(spec_of(side).shape != x.shape for side in node.args):
-            return None
-        return [*left, *right]
-    source = node.args[0]
-    if type(source) is not Traced:
-        return None
-    if node.op.name == "sum":
-        axes = node.attrs["axis"]
-        return [_Term(None, source, axes)] if isinstance(axes, tuple) and not node.attrs["keepdims"] else None
-    turned, columns = source.node, node.args[1]
-    if (
-        turned is None
-        or turned.op.name != "matrix_transpose"
-        or type(columns) is not Traced
-        or columns.ndim != 2
-    ):
-        return None
-    rows = turned.args[0]
-    return [_Term(rows, columns)] if type(rows) is Traced and rows.ndim == 2 else None
-
-
-def _total(parts: list) -> Any:
-    total = parts[0]
-    for part in parts[1:]:
-        total = TABLE["add"](total, part)
-    return total
-
-
-def _merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
-    merged = list(values)
-    for i, x in zip(places, some, strict=True):
-        merged[i] = x
-    return merged
-
-
-def _boundary(
-    trace: Trace, results: Sequence, given: Sequence, consts: Sequence, backward: set[int]
-) -> tuple[list, list]:
-    """Return what `backward` nodes need besides `given`: values that depend on `consts` alone, and others."""
-    late, steady = {key_of(x) for x in given}, {key_of(x) for x in consts}
-    needed: dict[tuple[int, int], Traced] = {}
-
-    def mine(values: Sequence) -> list:
-        return [x for x in values if type(x) is Traced and x.trace is trace]
-
-    for node in needed_nodes(trace, results):
-        boxes = mine(node.boxes)
-        made = [(id(node), i) for i in range(node.count)]
-        if all(key_of(b) in steady for b in boxes):
-            steady.update(made)
-        elif id(node) in backward:
-            late.update(made)
-            needed.update((key_of(b), b) for b in boxes if key_of(b) not in late)
-    needed.update((key_of(x), x) for x in mine(results) if key_of(x) not in late)
-    return [x for k, x in needed.items() if k in steady], [x for k, x in needed.items() if k not in steady]
 
 
 @primitive(spec=_scan_specs, linearize=_linearize_scan)
@@ -384,7 +193,7 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
             out, shape = tree.flatten(f(*tree.unflatten(structure, values)))
             return tree.unflatten(shape, _as_arrays(out, values))
 
-        return trace_graph(flat, specs, expands=_whole)
+        return trace_graph(flat, specs, expands=whole)
 
     (yes, captured, draws), (no, more, also_draws) = branch(true_fun), branch(false_fun)
     if (yes.structure, yes.out_specs) != (no.structure, no.out_specs):
@@ -426,18 +235,18 @@ def _linearize_cond(wanted, pred, *arrays, branches):
         def gradient(branch: Graph) -> Graph:
             def flat(*values: Any) -> list:
                 ins, gs = values[: len(specs)], dict(zip(given, values[len(specs) :], strict=True))
-                _, back = linearize(lambda *some: branch(*_merged(ins, live, some)), [ins[i] for i in live])
+                _, back = linearize(lambda *some: branch(*merged(ins, live, some)), [ins[i] for i in live])
                 parts = back([gs.get(k) for k in range(len(branch.outputs))])
                 return [
                     TABLE["zeros_like"](ins[i]) if p is None else p for i, p in zip(live, parts, strict=True)
                 ]
 
-            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=_whole)[0]
+            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=whole)[0]
 
         found = flat_cond(
             pred, *arrays, *(cotangents[k] for k in given), branches=tuple(map(gradient, branches))
         )
-        return [None, *_merged([None] * len(arrays), live, found)]
+        return [None, *merged([None] * len(arrays), live, found)]
 
     return outs, pull
 
@@ -445,3 +254,77 @@ def _linearize_cond(wanted, pred, *arrays, branches):
 @primitive(spec=_cond_specs, linearize=_linearize_cond)
 def flat_cond(*arrays, branches):
     """The choice of `cond` on flat arrays: the truth, then what both graphs take."""
+
+
+def while_loop(cond_fun: Callable, body_fun: Callable, init_val: Any) -> Any:
+    """Return `init_val`, changed by `val = body_fun(val)` as long as `cond_fun(val)`, a single truth, holds.
+
+    `val` is a tree of arrays that keeps its structure, shapes and dtypes. Signature and returns are
+    jax.lax.while_loop's. Both functions are traced once; random ops in the body draw anew in each step. There
+    is no gradient, since how many steps there are is not known before: `scan` has one.
+
+    Raises ValueError when the carry changes, and TypeError for a condition that is no single truth.
+    """
+    leaves, structure = tree.flatten(init_val)
+    leaves = _as_arrays(leaves)
+    specs = [spec_of(x) for x in leaves]
+
+    def test(*flat: Any) -> list:
+        return _as_arrays(tree.leaves(cond_fun(tree.unflatten(structure, flat))))
+
+    def body(*flat: Any) -> list:
+        found, shape = tree.flatten(body_fun(tree.unflatten(structure, flat)))
+        return _checked_carry("while_loop", shape, found, structure, specs)
+
+    check, check_consts, chance = trace_graph(test, specs, expands=whole)
+    _require_truth(check, chance)
+    step, step_consts, random = trace_graph(body, specs, expands=whole)
+    if random:
+        key, count = _key_and_step([*leaves, *step_consts], 1)
+        leaves, step_consts = [*leaves, TABLE["getitem"](count, index=0)], [*step_consts, key]
+        unused = Var(check.size, spec_of(leaves[-1]))
+        check, step = _with_inputs(check, (*check.inputs, unused), check.size + 1), _counting(step)
+    captured = step_consts[:-1] if random else step_consts
+    check, check_consts = _hoist(lift(check, check_consts), check_consts, anchor=leaves)
+    step, step_consts = _hoist(lift(step, captured), step_consts, anchor=leaves)
+    settings = {"test": check, "body": step, "test_consts": len(check_consts), "consts": len(step_consts)}
+    outs = flat_while(*check_consts, *step_consts, *leaves, **settings)
+    return tree.unflatten(structure, outs[: len(specs)])
+
+
+def _require_truth(graph: Graph, random: bool) -> None:
+    specs = graph.out_specs
+    if len(specs) != 1 or specs[0].shape != () or specs[0].dtype != "bool":
+        found = ", ".join(map(str, specs)) or "nothing"
+        raise TypeError(f"while_loop: the condition must return a single truth, got {found}")
+    if random:
+        raise TypeError("while_loop: the condition must draw no random numbers; draw them in the body")
+
+
+def _counting(graph: Graph) -> Graph:
+    """Return a random body that takes its key first, and carries its step number as its last value."""
+    *carry, key, step = graph.inputs
+    following = Var(graph.size, step.spec)
+    steps = (*graph.steps, Step(TABLE["add"], (step, 1), {}, (following,), False))
+    return Graph((key, *carry, step), steps, (*graph.outputs, following), graph.structure, graph.size + 1)
+
+
+def _while_specs(*arrays: Any, test: Graph, body: Graph, test_consts: int, consts: int) -> tuple:
+    return body.out_specs
+
+
+def _linearize_while(wanted, *arrays, **settings):
+    """Return the outputs, and a pullback that refuses."""
+
+    def pull(cotangents: Sequence) -> list:
+        raise TypeError(
+            "while_loop has no gradient, since how many steps it takes is not known before; use scan, "
+            "with ops.where or ops.cond in its body for what should stop earlier"
+        )
+
+    return flat_while(*arrays, **settings), pull
+
+
+@primitive(spec=_while_specs, linearize=_linearize_while)
+def flat_while(*arrays, test, body, test_consts, consts):
+    """The loop of `while_loop` on flat arrays: constants of the test, those of the body, the first carry."""

@@ -6,13 +6,19 @@ Without `like` they belong to the innermost open trace, else to the active backe
 from ember_ml.core import tree
 from ember_ml.core.dtypes import FLOATING, Defaults, as_dtype
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of
+from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of, steps
 from ember_ml.core.trace import constant
 
 
 @primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
 def zeros(shape, *, dtype=None, device=None, like=None):
     """An array of zeros."""
+
+
+@composite(arrays=("like",), vjp=constant)
+def empty(shape, *, dtype=None, device=None, like=None):
+    """An array to be filled: of zeros, so that a program that forgets to fill it repeats."""
+    return zeros(shape, dtype=dtype, device=device, like=like)
 
 
 @primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
@@ -39,13 +45,10 @@ def eye(n_rows, n_cols=None, *, k=0, dtype=None, device=None, like=None):
     """Ones on a diagonal, `k` places above the main one, and zeros elsewhere."""
 
 
-def _counted(start, stop=None, step=1, **_):
-    first, last = (0, start) if stop is None else (start, stop)
-    if step == 0:
-        raise ValueError("step must not be 0")
-    if all(isinstance(n, int) for n in (first, last, step)):
-        return (len(range(first, last, step)),)
-    return (max(0, -int((first - last) // step)),)
+@composite(arrays=("like",), vjp=constant)
+def identity(n, *, dtype=None, device=None, like=None):
+    """The n by n matrix of ones on the diagonal and zeros elsewhere."""
+    return eye(n, dtype=dtype, device=device, like=like)
 
 
 def _counting(args, attrs):
@@ -55,32 +58,50 @@ def _counting(args, attrs):
     return None, Defaults.float if any(isinstance(n, float) for n in numbers) else Defaults.int
 
 
-@primitive(shape=_counted, dtype=_counting, arrays=("like",), vjp=constant)
+@primitive(shape=lambda *_, **given: (steps(**given)[2],), dtype=_counting, arrays=("like",), vjp=constant)
 def arange(start, stop=None, step=1, *, dtype=None, device=None, like=None):
-    """Evenly spaced numbers from `start` (0 if only one is given) up to, not including, `stop`."""
+    """Evenly spaced numbers from `start` (0 if only one is given) up to, not including, `stop`.
+
+    There are ceil((stop - start) / step) of them, none where `step` leads away. Raises ValueError for a
+    step of 0.
+    """
 
 
-@primitive(shape=lambda start, stop, num=50, **_: as_shape(num), dtype=asked, arrays=("like",), vjp=constant)
+def _spaced(args, attrs):
+    if attrs.get("dtype") is not None:
+        return None, as_dtype(attrs["dtype"])
+    turns = any(isinstance(attrs[end], complex) for end in ("start", "stop"))
+    return None, as_dtype(complex if turns else float)
+
+
+@primitive(shape=lambda num, **_: as_shape(num), dtype=_spaced, arrays=("like",), vjp=constant)
 def linspace(start, stop, num=50, *, endpoint=True, dtype=None, device=None, like=None):
     """`num` evenly spaced numbers from `start` to `stop`, which is included unless `endpoint` is False."""
 
 
 @composite(vjp=constant)
-def zeros_like(x, /, *, dtype=None):
-    """Zeros in the shape, dtype and place of x."""
-    return zeros(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), like=x)
+def zeros_like(x, /, *, dtype=None, device=None):
+    """Zeros in the shape, dtype and place of x, unless told otherwise."""
+    return zeros(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), device=device, like=x)
 
 
 @composite(vjp=constant)
-def ones_like(x, /, *, dtype=None):
-    """Ones in the shape, dtype and place of x."""
-    return ones(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), like=x)
+def empty_like(x, /, *, dtype=None, device=None):
+    """An array to be filled, in the shape, dtype and place of x unless told otherwise: of zeros."""
+    return zeros_like(x, dtype=dtype, device=device)
 
 
 @composite(vjp=constant)
-def full_like(x, /, fill_value, *, dtype=None):
-    """One number in the shape, dtype and place of x."""
-    return full(shape_of(x), fill_value, dtype=as_dtype(x.dtype) if dtype is None else dtype, like=x)
+def ones_like(x, /, *, dtype=None, device=None):
+    """Ones in the shape, dtype and place of x, unless told otherwise."""
+    return ones(shape_of(x), dtype=as_dtype(x.dtype if dtype is None else dtype), device=device, like=x)
+
+
+@composite(vjp=constant)
+def full_like(x, /, fill_value, *, dtype=None, device=None):
+    """One number in the shape, dtype and place of x, unless told otherwise."""
+    kind = as_dtype(x.dtype) if dtype is None else dtype
+    return full(shape_of(x), fill_value, dtype=kind, device=device, like=x)
 
 
 def _listed(obj, **_):
@@ -109,8 +130,12 @@ def _told(args, attrs):
 
 
 @primitive(shape=_listed, dtype=_told, arrays=("like",), vjp=constant)
-def asarray(obj, *, dtype=None, device=None, like=None):
-    """An array of the numbers in nested lists or a host array; floats get the default dtype unless told."""
+def asarray(obj, *, dtype=None, device=None, copy=None, like=None):
+    """An array of the numbers in nested lists or an array; floats get the default dtype unless told.
+
+    It is a copy, except of an array of this engine where nothing changes and `copy` is not True.
+    `copy=False` raises ValueError where a copy is needed.
+    """
 
 
 @primitive(

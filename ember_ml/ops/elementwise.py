@@ -1,12 +1,23 @@
 """Ops on each element by itself. Two arrays broadcast against each other."""
 
-from ember_ml.core.dtypes import BITS, NUMERIC, REAL
+import sys
+
+from ember_ml.core.dtypes import BITS, FLOATING, NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
+from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import broadcast, chosen, floating, magnitude, promoted, truth
 from ember_ml.core.trace import constant
-from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or
+from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or, not_equal
 
 NUMBERS = (int, float, complex)
+LOG2, LOG10 = 0.6931471805599453, 2.302585092994046
+LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
+
+
+def is_complex(x):
+    """Whether it is a complex array or number."""
+    dtype = complex if type(x) is complex else getattr(x, "dtype", bool)
+    return as_dtype(dtype).kind == "complex"
 
 
 @primitive(shape=broadcast, kinds=NUMERIC, vjp=lambda g, out, x1, x2: (g, g))
@@ -38,8 +49,8 @@ def divide(x1, x2, /):
 def _power_vjp(g, out, x1, x2):
     by_exponent = None
     if not isinstance(x2, NUMBERS):
-        positive_base = greater(x1, 0)
-        by_exponent = where(positive_base, multiply(multiply(g, out), log(where(positive_base, x1, 1))), 0)
+        varies = not_equal(x1, 0) if is_complex(x1) else greater(x1, 0)
+        by_exponent = where(varies, multiply(multiply(g, out), log(where(varies, x1, 1))), 0)
     by_base = None
     if not isinstance(x1, NUMBERS):
         lower = x2 - 1 if isinstance(x2, NUMBERS) else subtract(x2, 1)
@@ -103,14 +114,79 @@ def positive(x, /):
     return multiply(x, 1)
 
 
-@primitive(dtype=magnitude, kinds=NUMERIC, domain=(0.1, 2.0), vjp=lambda g, out, x: (multiply(g, sign(x)),))
+@composite(kinds=NUMERIC, domain=(0.5, 2.0))
+def reciprocal(x, /):
+    """1 / x."""
+    return divide(1, x)
+
+
+@primitive(
+    dtype=magnitude,
+    kinds=NUMERIC,
+    domain=(0.1, 2.0),
+    vjp=lambda g, out, x: (multiply(g, conjugated(sign(x))),),
+)
 def abs(x, /):
     """The distance from 0. Its gradient at 0 is 0."""
 
 
-@primitive(kinds=NUMERIC, vjp=constant)
+def _sign_vjp(g, out, x):
+    if not is_complex(x):
+        return (None,)
+    distance = where(equal(x, 0), 1, abs(x))
+    along = multiply(conjugated(out), real(multiply(g, out)))
+    return (divide(subtract(g, along), distance),)
+
+
+@primitive(kinds=NUMERIC, vjp=_sign_vjp)
 def sign(x, /):
-    """-1, 0 or 1."""
+    """-1, 0 or 1; x / abs(x) of a complex number."""
+
+
+def _hypot_vjp(g, out, x1, x2):
+    scaled = divide(g, where(equal(out, 0), 1, out))
+    return multiply(scaled, x1), multiply(scaled, x2)
+
+
+@primitive(shape=broadcast, dtype=floating, kinds=REAL, vjp=_hypot_vjp)
+def hypot(x1, x2, /):
+    """sqrt(x1**2 + x2**2) without overflow: the distance from 0 to (x1, x2). Its gradient at 0 is 0."""
+
+
+def _copysign_vjp(g, out, x1, x2):
+    return where(equal(signbit(x1), signbit(x2)), g, negative(g)), None
+
+
+@primitive(shape=broadcast, dtype=floating, kinds=REAL, vjp=_copysign_vjp)
+def copysign(x1, x2, /):
+    """The size of x1 with the sign of x2, that of a zero included."""
+
+
+@primitive(dtype=truth, kinds=("float",), vjp=constant)
+def signbit(x, /):
+    """Whether the sign is minus; it is for -0.0."""
+
+
+@primitive(shape=broadcast, kinds=("float",), vjp=lambda g, out, x1, x2: (g, None))
+def nextafter(x1, x2, /):
+    """The next number that the dtype has from x1 towards x2."""
+
+
+@primitive(dtype=magnitude, kinds=NUMERIC, vjp=lambda g, out, x: (g,))
+def real(x, /):
+    """The real part; a real number itself."""
+
+
+@primitive(
+    dtype=magnitude, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, -1j) if is_complex(x) else None,)
+)
+def imag(x, /):
+    """The imaginary part; 0 for a real number."""
+
+
+@primitive(kinds=NUMERIC, vjp=lambda g, out, x: (conjugated(g),))
+def conj(x, /):
+    """The number with the opposite imaginary part; a real number itself."""
 
 
 @primitive(kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, multiply(x, 2)),))
@@ -123,6 +199,12 @@ def square(x, /):
 )
 def sqrt(x, /):
     """The square root; NaN below 0."""
+
+
+@composite(kinds=NUMERIC, domain=(0.1, 2.0))
+def rsqrt(x, /):
+    """1 / sqrt(x)."""
+    return reciprocal(sqrt(x))
 
 
 @primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, out),))
@@ -140,56 +222,23 @@ def log(x, /):
     """The natural logarithm; -inf at 0, NaN below."""
 
 
+@primitive(dtype=floating, kinds=NUMERIC, domain=(0.1, 2.0), vjp=lambda g, out, x: (_log_slope(g, x, LOG2),))
+def log2(x, /):
+    """The logarithm to base 2; -inf at 0, NaN below."""
+
+
+@primitive(dtype=floating, kinds=NUMERIC, domain=(0.1, 2.0), vjp=lambda g, out, x: (_log_slope(g, x, LOG10),))
+def log10(x, /):
+    """The logarithm to base 10; -inf at 0, NaN below."""
+
+
+def _log_slope(g, x, scale):
+    return divide(g, multiply(x, scale))
+
+
 @primitive(dtype=floating, kinds=NUMERIC, domain=(-0.5, 2.0), vjp=lambda g, out, x: (divide(g, add(x, 1)),))
 def log1p(x, /):
     """log(1 + x), exact near 0."""
-
-
-@primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, cos(x)),))
-def sin(x, /):
-    """The sine of an angle in radians."""
-
-
-@primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (negative(multiply(g, sin(x))),))
-def cos(x, /):
-    """The cosine of an angle in radians."""
-
-
-@primitive(
-    dtype=floating,
-    kinds=NUMERIC,
-    domain=(-1.0, 1.0),
-    vjp=lambda g, out, x: (multiply(g, add(square(out), 1)),),
-)
-def tan(x, /):
-    """The tangent of an angle in radians."""
-
-
-@primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, cosh(x)),))
-def sinh(x, /):
-    """The hyperbolic sine."""
-
-
-@primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, sinh(x)),))
-def cosh(x, /):
-    """The hyperbolic cosine."""
-
-
-@primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, subtract(1, square(out))),))
-def tanh(x, /):
-    """The hyperbolic tangent."""
-
-
-TWO_OVER_ROOT_PI = 1.1283791670955126
-
-
-@primitive(
-    dtype=floating,
-    kinds=REAL,
-    vjp=lambda g, out, x: (multiply(multiply(g, TWO_OVER_ROOT_PI), exp(negative(square(x)))),),
-)
-def erf(x, /):
-    """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
 
 
 @primitive(kinds=REAL, vjp=constant)
@@ -202,6 +251,11 @@ def ceil(x, /):
     """The smallest whole number not below x."""
 
 
+@primitive(kinds=REAL, vjp=constant)
+def trunc(x, /):
+    """The whole number next to x towards 0."""
+
+
 @primitive(kinds=NUMERIC, vjp=constant)
 def round(x, /):
     """The nearest whole number, halves to even."""
@@ -210,6 +264,11 @@ def round(x, /):
 @primitive(dtype=truth, kinds=NUMERIC, vjp=constant)
 def isnan(x, /):
     """Whether it is NaN."""
+
+
+@primitive(dtype=truth, kinds=NUMERIC, vjp=constant)
+def isinf(x, /):
+    """Whether it is infinite, in the real or the imaginary part."""
 
 
 @primitive(dtype=truth, kinds=NUMERIC, vjp=constant)
@@ -234,10 +293,33 @@ def clip(x, /, min=None, max=None):
 
 
 @composite()
-def isclose(x1, x2, /, rtol=1e-5, atol=1e-8):
-    """Whether |x1 - x2| <= atol + rtol * |x2|. NaN is close to nothing, an infinity to itself."""
-    near = less_equal(abs(subtract(x1, x2)), add(multiply(abs(x2), rtol), atol))
-    return logical_or(logical_and(near, isfinite(x2)), equal(x1, x2))
+def isclose(x1, x2, /, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether |x1 - x2| <= atol + rtol * |x2|. An infinity is close to itself, NaN to NaN if `equal_nan`."""
+    near = less_equal(_distance(x1, x2), add(multiply(abs(x2), rtol), atol))
+    close = logical_or(logical_and(near, isfinite(x2)), equal(x1, x2))
+    return logical_or(close, logical_and(isnan(x1), isnan(x2))) if equal_nan else close
+
+
+def _distance(x1, x2):
+    kinds = {as_dtype(x.dtype).kind for x in (x1, x2) if type(x) not in (bool, *NUMBERS)}
+    if "uint" in kinds:  # below 0 they wrap around
+        return subtract(maximum(x1, x2), minimum(x1, x2))
+    return abs(subtract(x1, x2))
+
+
+@composite(kinds=(*REAL, "complex"))
+def nan_to_num(x, /, nan=0.0, posinf=None, neginf=None):
+    """x with numbers for NaN and for the infinities; these become the largest of the dtype unless given."""
+    dtype = as_dtype(x.dtype)
+    if dtype.kind not in FLOATING:
+        return x
+    if dtype.kind == "complex":
+        parts = (nan_to_num(part(x), nan=nan, posinf=posinf, neginf=neginf) for part in (real, imag))
+        return add(next(parts), multiply(next(parts), 1j))
+    largest = LARGEST.get(dtype, sys.float_info.max)
+    above, below = largest if posinf is None else posinf, -largest if neginf is None else neginf
+    bounded = where(equal(x, float("inf")), above, where(equal(x, -float("inf")), below, x))
+    return where(isnan(x), nan, bounded)
 
 
 @primitive(shape=broadcast, kinds=BITS, vjp=constant)

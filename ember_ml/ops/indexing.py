@@ -1,11 +1,24 @@
 """Ops that read and write places of an array. Arrays are values: writing returns a new one."""
 
-from ember_ml.core.dtypes import Defaults, DType, as_dtype
+from ember_ml.core.dtypes import NUMERIC, REAL, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_axis, index_shape, kept, operands, same, shape_of, stretches
-from ember_ml.core.trace import constant
+from ember_ml.core.rules import (
+    Places,
+    UnknownShape,
+    as_axis,
+    axis_or_only,
+    index_shape,
+    kept,
+    operands,
+    same,
+    shape_of,
+    stretches,
+)
+from ember_ml.core.spec import Spec
+from ember_ml.core.trace import Traced, constant, traced_in
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import arange, astype, zeros_like
+from ember_ml.ops.elementwise import divide, multiply
 
 
 @primitive(
@@ -38,31 +51,44 @@ def slice_update(x, updates, /, index):
     """A copy of x in which x[index] is `updates`, broadcast to that region and cast to x's dtype."""
 
 
-def _taken(x, indices, axis=0, **_):
+def taken_shape(x, indices, axis=0, **_):
+    """Shape rule: the axis gives way to those of the indices."""
     shape = shape_of(x)
-    at = as_axis(axis, len(shape))
-    _check_places(indices, shape[at], axis)
+    at = axis_or_only(x, axis)
+    for places in along_axis(x, indices, axis=axis):
+        places.check_number()
     return (*shape[:at], *shape_of(indices), *shape[at + 1 :])
 
 
-def _check_places(indices, size, axis):
-    if (
-        lowest := getattr(indices, "lowest", None)
-    ) is not None and not -size <= lowest <= indices.highest < size:
-        bad = lowest if lowest < -size else indices.highest
-        raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {size}")
+def along_axis(x, indices, *_, axis=0):
+    """Rule for `places`: the second argument points along an axis of the first."""
+    shape = shape_of(x)
+    at = axis_or_only(x, axis)
+    return [Places(indices, shape[at], at if axis is None else axis)]
 
 
-def _places(args, attrs):
+def integers_second(args, attrs):
+    """Dtype rule: that of the first argument; the second must be integers."""
     for dtype in operands(args[1:2]):
-        if isinstance(dtype, DType) and dtype.kind not in ("int", "uint"):
-            raise TypeError(f"indices must be integers, got {dtype}")
+        if (dtype.kind if isinstance(dtype, DType) else as_dtype(dtype).kind) not in ("int", "uint"):
+            raise TypeError(f"indices must be integers, got {as_dtype(dtype)}")
     return None, kept(args, attrs)[1]
 
 
+def known_integer(x, reason):
+    """Return a single integer of an array as Python's. Raises UnknownShape where there are no values."""
+    inner = traced_in(x)
+    while type(inner) is Traced:
+        inner = inner.value
+    if type(inner) is Spec:
+        raise UnknownShape(reason)
+    return int(x)
+
+
 @primitive(
-    shape=_taken,
-    dtype=_places,
+    shape=taken_shape,
+    dtype=integers_second,
+    places=along_axis,
     vjp=lambda g, out, x, indices, axis: (
         index_add(zeros_like(x, dtype=g.dtype), indices, g, axis=axis),
         None,
@@ -71,27 +97,30 @@ def _places(args, attrs):
 def take(x, indices, /, axis=0):
     """The slices of x at integer `indices` along an axis; negative ones count from the end.
 
-    Shapes: x (..., n, ...), indices (*k) -> (..., *k, ...). An index out of bounds is an IndexError in eager
-    code; in compiled code it is not checked, and what it gives is undefined.
+    Shapes: x (..., n, ...), indices (*k) -> (..., *k, ...). `axis=None` is the only axis there is. An index
+    out of bounds is an IndexError in eager code; in compiled code it is not checked, and what it gives is
+    undefined.
     """
 
 
-def _added(x, indices, updates, axis=0, **_):
-    at = as_axis(axis, len(shape_of(x)))
-    region = (*shape_of(x)[:at], *shape_of(indices), *shape_of(x)[at + 1 :])
+def region_written(x, indices, updates, axis=0, **_):
+    """Shape rule: x's; the updates must fit what the indices choose."""
+    region = taken_shape(x, indices, axis=axis)
     if not stretches(shape_of(updates), region):
         raise ValueError(f"updates of shape {shape_of(updates)} do not fit the region of shape {region}")
     return same(x)
 
 
 def _into_first_by_place(args, attrs):
-    own = _places(args, attrs)[1]
+    own = integers_second(args, attrs)[1]
     return (None, None, own), own
 
 
 @primitive(
-    shape=_added,
+    shape=region_written,
     dtype=_into_first_by_place,
+    kinds=NUMERIC,
+    places=along_axis,
     vjp=lambda g, out, x, indices, updates, axis: (g, None, take(g, indices, axis=axis)),
 )
 def index_add(x, indices, updates, /, axis=0):
@@ -99,6 +128,52 @@ def index_add(x, indices, updates, /, axis=0):
 
     Shapes: x (..., n, ...), indices (*k), updates (..., *k, ...) -> x's. The reverse of `take`.
     """
+
+
+def _to_the_chosen(g, out, x, indices, updates, axis):
+    """The gradient of an extreme goes to what equals it; ties share it equally."""
+    old = astype(equal(x, out), dtype=g.dtype)
+    new = astype(equal(updates, take(out, indices, axis=axis)), dtype=g.dtype)
+    share = divide(g, index_add(old, indices, new, axis=axis))
+    return multiply(share, old), None, multiply(take(share, indices, axis=axis), new)
+
+
+@primitive(
+    shape=region_written, dtype=_into_first_by_place, kinds=REAL, places=along_axis, vjp=_to_the_chosen
+)
+def index_max(x, indices, updates, /, axis=0):
+    """A copy of x in which a slice is the larger of itself and all `updates` that `indices` send there.
+
+    Shapes as in `index_add`. Of equal values each gets an equal share of the gradient.
+    """
+
+
+@primitive(
+    shape=region_written, dtype=_into_first_by_place, kinds=REAL, places=along_axis, vjp=_to_the_chosen
+)
+def index_min(x, indices, updates, /, axis=0):
+    """A copy of x in which a slice is the smaller of itself and all `updates` that `indices` send there.
+
+    Shapes as in `index_add`. Of equal values each gets an equal share of the gradient.
+    """
+
+
+@composite()
+def slice_tensor(x, /, starts, sizes):
+    """The block of x that starts at `starts` and has `sizes`, one number each an axis.
+
+    A size of -1 reaches to the end. Raises IndexError for a block that leaves the array.
+    """
+    shape, index = shape_of(x), []
+    if not len(starts) == len(sizes) == len(shape):
+        given = f"{tuple(starts)} and {tuple(sizes)}"
+        raise ValueError(f"expected a start and a size for each of {len(shape)} axes, got {given}")
+    for axis, (start, size, n) in enumerate(zip(starts, sizes, shape, strict=True)):
+        stop = n if size == -1 else start + size
+        if not 0 <= start <= stop <= n:
+            raise IndexError(f"places {start} to {stop} are out of bounds for axis {axis} with size {n}")
+        index.append(slice(start, stop))
+    return getitem(x, index=tuple(index))
 
 
 @composite(vjp=constant)

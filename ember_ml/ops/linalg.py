@@ -1,129 +1,269 @@
-"""Products of matrices and of higher arrays."""
+"""What is computed from factors of matrices: pseudo-inverses, least squares, ranks, powers and norms."""
 
 import math
+from operator import index as as_integer
+from typing import Any, NamedTuple
 
-from ember_ml.core.dtypes import NUMERIC
-from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_axis, contracted, shape_of
-from ember_ml.ops.elementwise import multiply
-from ember_ml.ops.reduction import sum
-from ember_ml.ops.shape import broadcast_to, expand_dims, matrix_transpose, permute_dims, reshape
+from ember_ml.core.dtypes import FLOATING, NUMERIC, as_dtype, inexact, real_of
+from ember_ml.core.op import composite
+from ember_ml.core.rules import as_axes, reduced, shape_of
+from ember_ml.core.trace import constant
+from ember_ml.ops.comparison import equal, greater, not_equal
+from ember_ml.ops.creation import astype, eye, zeros
+from ember_ml.ops.decompositions import (
+    adjoint,
+    as_seen,
+    columns_times,
+    matrices,
+    square_matrices,
+    svd,
+    svdvals,
+)
+from ember_ml.ops.elementwise import (
+    abs,
+    add,
+    divide,
+    imag,
+    is_complex,
+    multiply,
+    power,
+    real,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
+from ember_ml.ops.indexing import getitem
+from ember_ml.ops.products import matmul
+from ember_ml.ops.reduction import max, min, sum
+from ember_ml.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
+from ember_ml.ops.solving import inv
 
-
-def _matmul_vjp(g, out, x1, x2):
-    n1, n2 = len(shape_of(x1)), len(shape_of(x2))
-    if n1 == 1 and n2 == 1:
-        return multiply(g, x2), multiply(g, x1)
-    if n1 == 1:
-        g = expand_dims(g, axis=-2)
-        left = reshape(matmul(g, matrix_transpose(x2)), shape=(*shape_of(x2)[:-2], -1))
-        return left, matmul(expand_dims(x1, axis=-1), g)
-    if n2 == 1:
-        g = expand_dims(g, axis=-1)
-        right = reshape(matmul(matrix_transpose(x1), g), shape=(*shape_of(x1)[:-2], -1))
-        return matmul(g, expand_dims(x2, axis=0)), right
-    left = matmul(g, matrix_transpose(x2))
-    if n1 > 2 and n2 == 2:  # one product over all rows instead of a stack that is summed
-        rows, cotangents = (reshape(a, shape=(-1, shape_of(a)[-1])) for a in (x1, g))
-        return left, matmul(matrix_transpose(rows), cotangents)
-    return left, matmul(matrix_transpose(x1), g)
-
-
-@primitive(shape=contracted, kinds=NUMERIC, vjp=_matmul_vjp)
-def matmul(x1, x2, /):
-    """The matrix product (..., n, k) @ (..., k, m) -> (..., n, m); leading axes broadcast.
-
-    One dimension on the left is a row, on the right a column, and is gone from the result.
-    """
-
-
-def _indices(subscripts, ndims):
-    """Return the index letters of each operand and of the result, the ellipsis written out."""
-    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    names = inputs.split(",")
-    if len(names) != len(ndims):
-        raise ValueError(f"{subscripts!r} names {len(names)} operands, got {len(ndims)}")
-    free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
-    widest = max((n - len(s) + 3 for s, n in zip(names, ndims, strict=True) if "..." in s), default=0)
-    dots = "".join(free[:widest])
-    full = []
-    for s, n in zip(names, ndims, strict=True):
-        s = s.replace("...", dots[len(dots) - (n - len(s) + 3) :]) if "..." in s else s
-        if len(s) != n:
-            raise ValueError(f"{subscripts!r} names {len(s)} indices for an operand of {n} dimensions")
-        full.append(s)
-    every = "".join(full)
-    if arrow:
-        out = output.replace("...", dots)
-    else:
-        out = dots + "".join(sorted(c for c in set(every) - set(dots) if every.count(c) == 1))
-    if unknown := set(out) - set(every):
-        raise ValueError(f"{subscripts!r}: the result names {''.join(sorted(unknown))}, which no operand has")
-    return full, out
+_FRACTION_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 
-def _einsum_shape(*operands, subscripts):
-    shapes = [shape_of(x) for x in operands]
-    names, out = _indices(subscripts, [len(s) for s in shapes])
-    sizes: dict[str, int] = {}
-    for name, shape in zip(names, shapes, strict=True):
-        for letter, n in zip(name, shape, strict=True):
-            if 1 not in (n, sizes.get(letter, 1)) and sizes[letter] != n:
-                raise ValueError(f"{subscripts!r}: index {letter} has sizes {sizes[letter]} and {n}")
-            sizes[letter] = max(n, sizes.get(letter, 0)) if n != 1 else sizes.get(letter, 1)
-    return tuple(sizes[letter] for letter in out)
+class LstsqResult(NamedTuple):
+    """What `lstsq` finds."""
+
+    solution: Any
+    residuals: Any
+    rank: Any
+    singular_values: Any
 
 
-def _einsum_vjp(g, out, *operands, subscripts):
-    names, result = _indices(subscripts, [len(shape_of(x)) for x in operands])
-    parts = []
-    for i, (name, x) in enumerate(zip(names, operands, strict=True)):
-        if len(set(name)) < len(name):
-            raise TypeError(
-                f"einsum has no gradient rule for an index repeated in one operand, as in {name!r}"
-            )
-        others = [n for j, n in enumerate(names) if j != i]
-        known = set(result).union(*others)
-        target = "".join(c for c in name if c in known)
-        rest = (o for j, o in enumerate(operands) if j != i)
-        part = einsum(f"{','.join([result, *others])}->{target}", g, *rest)
-        lone = tuple(at for at, c in enumerate(name) if c not in known)
-        parts.append(broadcast_to(expand_dims(part, axis=lone), shape=shape_of(x)) if lone else part)
-    return tuple(parts)
+def _with_fractions(x):
+    dtype = as_dtype(x.dtype)
+    return x if dtype.kind in FLOATING else astype(x, dtype=inexact(dtype))
 
 
-@primitive(shape=_einsum_shape, kinds=NUMERIC, vjp=_einsum_vjp, arrays=("operands",))
-def einsum(subscripts, /, *operands):
-    """The sum of products that `subscripts` describes, as in `einsum("ij,jk->ik", x, y)`."""
-
-
-@composite(kinds=NUMERIC)
-def tensordot(x1, x2, /, axes=2):
-    """The product summed over axes: the last `axes` of x1 with the first of x2, or two lists of axes."""
-    n1, n2 = len(shape_of(x1)), len(shape_of(x2))
-    if isinstance(axes, int):
-        over1, over2 = tuple(range(n1 - axes, n1)), tuple(range(axes))
-    else:
-        over1, over2 = ((a,) if isinstance(a, int) else tuple(a) for a in axes)
-    over1, over2 = tuple(as_axis(a, n1) for a in over1), tuple(as_axis(a, n2) for a in over2)
-    sizes1, sizes2 = ([shape_of(x)[a] for a in over] for x, over in ((x1, over1), (x2, over2)))
-    if sizes1 != sizes2:
-        raise ValueError(f"summed axes differ in size, {sizes1} and {sizes2}")
-    left, right = ([a for a in range(n) if a not in over] for n, over in ((n1, over1), (n2, over2)))
-    rows = reshape(permute_dims(x1, axes=(*left, *over1)), shape=(-1, math.prod(sizes1)))
-    columns = reshape(permute_dims(x2, axes=(*over2, *right)), shape=(math.prod(sizes2), -1))
-    return reshape(
-        matmul(rows, columns), shape=(*(shape_of(x1)[a] for a in left), *(shape_of(x2)[a] for a in right))
+def _cutoff(x, s, rtol):
+    """Return the size up to which singular values (..., k) count as 0, as (..., 1)."""
+    if rtol is None:
+        n, m = shape_of(x)[-2:]
+        rtol = (n if n > m else m) * 2.0 ** -_FRACTION_BITS[real_of(as_dtype(s.dtype))]
+    elif shape_of(rtol):
+        rtol = expand_dims(rtol, axis=-1)
+    largest = (
+        max(s, axis=-1, keepdims=True) if shape_of(s)[-1] else zeros((), dtype=as_dtype(s.dtype), like=s)
     )
+    return multiply(largest, rtol)
+
+
+def _inverted(x, s, rtol):
+    """Return 1 / s, and 0 for what counts as 0."""
+    large = greater(s, _cutoff(x, s, rtol))
+    return where(large, divide(1, where(large, s, 1)), 0)
+
+
+def _pinv_rule(g, out, x, rtol):
+    """Golub and Pereyra 1973, The differentiation of pseudo-inverses, equation 4.12."""
+    far, near = adjoint(out), adjoint(g)
+    outside = subtract(near, matmul(x, matmul(out, near)))
+    aside = subtract(near, matmul(matmul(near, out), x))
+    both = add(matmul(matmul(outside, out), far), matmul(matmul(far, out), aside))
+    return subtract(both, matmul(matmul(far, g), far)), None
+
+
+@composite(kinds=NUMERIC, arrays=("x", "rtol"), vjp=as_seen(_pinv_rule))
+def pinv(x, /, rtol=None):
+    """The pseudo-inverse (Moore-Penrose) of matrices (..., n, m) -> (..., m, n).
+
+    Singular values up to `rtol` times the largest count as 0; it is max(n, m) times the dtype's epsilon
+    unless given. The gradient takes them to be 0 and to stay so.
+    """
+    matrices(x)
+    x = _with_fractions(x)
+    u, s, vh = svd(x, full_matrices=False)
+    return matmul(columns_times(adjoint(vh), _inverted(x, s, rtol)), adjoint(u))
+
+
+def _least_squares(a, b, rcond):
+    """Return the solution of `lstsq`, the factors of a, and what is left over, for b (..., n, k)."""
+    u, s, vh = svd(a, full_matrices=False)
+    inverse = _inverted(a, s, rcond)
+    solution = matmul(adjoint(vh), multiply(expand_dims(inverse, axis=-1), matmul(adjoint(u), b)))
+    return solution, (u, s, vh, inverse), subtract(b, matmul(a, solution))
+
+
+def _lstsq(a, b, rcond):
+    n, m = matrices(a)[-2:]
+    one = len(shape_of(b)) == 1
+    if not shape_of(b) or shape_of(b)[-1 if one else -2] != n:
+        raise ValueError(
+            f"matrices of shape {shape_of(a)} and right-hand sides of shape {shape_of(b)} do not fit"
+        )
+    a, right = _with_fractions(a), _with_fractions(expand_dims(b, axis=-1) if one else b)
+    solution, factors, left = _least_squares(a, right, rcond)
+    squares = sum(_squared_size(left), axis=-2)
+    if n <= m:
+        squares = getitem(squares, index=(..., slice(0, 0)))
+    values = factors[1]
+    rank = sum(greater(values, _cutoff(a, values, rcond)), axis=-1)
+    if one:
+        solution = getitem(solution, index=(..., 0))
+    return LstsqResult(solution, squares, rank, values), (solution, factors, left)
+
+
+def _linear_lstsq(wanted, a, b, rcond):
+    out, (solution, factors, left) = _lstsq(a, b, rcond)
+    return out, lambda g: (*as_seen(_lstsq_rule)(g, (solution, factors, left), a, b), None)
+
+
+def _lstsq_rule(g, out, a, b):
+    """The rule of `pinv`, applied to the right-hand sides without making the pseudo-inverse."""
+    solution, (u, _, vh, inverse), left = out
+    g_solution, g_squares, _, g_values = g
+    one = len(shape_of(b)) == 1
+    x = expand_dims(solution, axis=-1) if one else solution
+    inverse = expand_dims(inverse, axis=-1)
+    by_a, by_b = [], []
+    if g_solution is not None:
+        given = expand_dims(g_solution, axis=-1) if one else g_solution
+        y = matmul(u, multiply(inverse, matmul(vh, given)))
+        back = matmul(adjoint(vh), multiply(inverse, matmul(adjoint(u), y)))
+        far = matmul(u, multiply(inverse, matmul(vh, x)))
+        by_a += [matmul(left, adjoint(back)), matmul(far, adjoint(subtract(given, matmul(adjoint(a), y))))]
+        by_a += [multiply(matmul(y, adjoint(x)), -1)]
+        by_b += [y]
+    if g_squares is not None and shape_of(g_squares)[-1]:
+        slope = multiply(columns_times(left, g_squares), 2)
+        by_a += [multiply(matmul(slope, adjoint(x)), -1)]
+        by_b += [slope]
+    if g_values is not None:
+        by_a += [matmul(columns_times(u, g_values), vh)]
+    total_b = _total(by_b)
+    return _total(by_a), getitem(total_b, index=(..., 0)) if one and total_b is not None else total_b
+
+
+def _total(parts):
+    total = None
+    for part in parts:
+        total = part if total is None else add(total, part)
+    return total
+
+
+@composite(kinds=NUMERIC, arrays=("a", "b", "rcond"), returns=LstsqResult, linearize=_linear_lstsq)
+def lstsq(a, b, /, rcond=None):
+    """The x for which |a @ x - b| is least, and of those the shortest, with what else comes out.
+
+    a (..., n, m), b (n,) or (..., n, k) -> solution (..., m) or (..., m, k); residuals, the squared lengths
+    of what is left over (..., k), (..., 0) where n <= m; rank (...,); singular values (..., min(n, m)).
+    Singular values up to `rcond` times the largest (max(n, m) epsilon unless given) count as 0; the gradient
+    takes them to be 0.
+    """
+    return _lstsq(a, b, rcond)[0]
+
+
+@composite(kinds=NUMERIC, arrays=("x", "rtol"), vjp=constant)
+def matrix_rank(x, /, rtol=None):
+    """How many singular values are larger than `rtol` times the largest; the default is that of `pinv`."""
+    matrices(x)
+    s = svdvals(_with_fractions(x))
+    return sum(greater(s, _cutoff(x, s, rtol)), axis=-1)
 
 
 @composite(kinds=NUMERIC)
-def vecdot(x1, x2, /, axis=-1):
-    """The sum of products along one axis."""
-    return sum(multiply(x1, x2), axis=axis)
+def matrix_power(x, /, n):
+    """The product of n square matrices x; the identity for 0, powers of the inverse below."""
+    shape, count = square_matrices(x), as_integer(n)
+    if count == 0:
+        return broadcast_to(eye(shape[-1], dtype=as_dtype(x.dtype), like=x), shape=shape)
+    result, factor, left = None, x if count > 0 else inv(x), count if count > 0 else -count
+    while left:
+        if left % 2:
+            result = factor if result is None else matmul(result, factor)
+        left //= 2
+        factor = matmul(factor, factor) if left else factor
+    return multiply(result, 1) if result is x else result
+
+
+def _squared_size(x):
+    return add(square(real(x)), square(imag(x))) if is_complex(x) else square(x)
 
 
 @composite(kinds=NUMERIC)
-def outer(x1, x2, /):
-    """Every product of a value of x1 with one of x2, both laid flat: (n,), (m,) -> (n, m)."""
-    return multiply(reshape(x1, shape=(-1, 1)), reshape(x2, shape=(1, -1)))
+def vector_norm(x, /, axis=None, keepdims=False, ord=2):
+    """The length of vectors along an axis, or several together (all without one): (sum |x|**ord)**(1/ord).
+
+    `ord` inf gives the largest |x|, -inf the smallest, 0 the number of values that are not 0. The gradient of
+    the length (ord 2) of a vector of zeros is 0.
+    """
+    if isinstance(ord, str):
+        raise ValueError(f"ord must be a number for vectors, got {ord!r}")
+    x = _with_fractions(x)
+    if ord == 2:
+        total = sum(_squared_size(x), axis=axis, keepdims=keepdims)
+        nothing = equal(total, 0)
+        return where(nothing, 0, sqrt(where(nothing, 1, total)))
+    size = abs(x)
+    if ord in (math.inf, -math.inf):
+        return (max if ord > 0 else min)(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return sum(astype(not_equal(size, 0), dtype=as_dtype(size.dtype)), axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return sum(size, axis=axis, keepdims=keepdims)
+    return power(sum(power(size, ord), axis=axis, keepdims=keepdims), 1 / ord)
+
+
+@composite(kinds=NUMERIC)
+def matrix_norm(x, /, keepdims=False, ord="fro"):
+    """A norm of matrices (..., n, m) -> (...,).
+
+    "fro" is the length of all values, "nuc" the sum of singular values; 2 the largest singular value, -2 the
+    smallest; 1 the largest sum of |x| down a column, inf along a row, -1 and -inf the smallest ones.
+    """
+    *batch, _, _ = matrices(x)
+    if ord not in _MATRIX_NORMS:
+        raise ValueError(f"ord must be 'fro', 'nuc', 1, 2, inf, -1, -2 or -inf, got {ord!r}")
+    x = _with_fractions(x)
+    if ord == "fro":
+        return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord in ("nuc", 2, -2):
+        choose = {"nuc": sum, 2: max, -2: min}[ord]
+        found = choose(svdvals(x), axis=-1)
+    else:
+        sums = sum(abs(x), axis=-2 if ord in (1, -1) else -1)
+        found = (max if ord > 0 else min)(sums, axis=-1)
+    return reshape(found, shape=(*batch, 1, 1)) if keepdims else found
+
+
+_MATRIX_NORMS = ("fro", "nuc", 1, 2, math.inf, -1, -2, -math.inf)
+
+
+@composite(kinds=NUMERIC)
+def norm(x, /, ord=None, axis=None, keepdims=False):
+    """A norm of vectors or matrices, as NumPy's: along one axis a `vector_norm`, over two a `matrix_norm`.
+
+    Without an axis: of a vector or a matrix, and the length of all values where `ord` is None too.
+    """
+    shape = shape_of(x)
+    if axis is None and (ord is None or len(shape) == 1):
+        return vector_norm(x, keepdims=keepdims, ord=2 if ord is None else ord)
+    over = as_axes(axis, len(shape))
+    if len(over) == 1:
+        return vector_norm(x, axis=over[0], keepdims=keepdims, ord=2 if ord is None else ord)
+    if len(over) != 2:
+        raise ValueError(f"a norm is over one axis or two, got {len(over)} of shape {shape}")
+    others = tuple(i for i in range(len(shape)) if i not in over)
+    found = matrix_norm(permute_dims(x, axes=(*others, *over)), ord="fro" if ord is None else ord)
+    return reshape(found, shape=reduced(x, over, keepdims=True)) if keepdims else found

@@ -4,10 +4,24 @@ Probabilities are kept 1e-7 away from 0 and 1, so that a sure and wrong predicti
 infinity; `from_logits=True` takes unscaled scores instead and is exact.
 """
 
+import math
+
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
-from ember_ml.ops.activation import log_softmax, softplus
-from ember_ml.ops.elementwise import abs, add, clip, log, multiply, negative, square, subtract
+from ember_ml.ops.activation import log_softmax, relu, softplus
+from ember_ml.ops.elementwise import (
+    abs,
+    add,
+    clip,
+    log,
+    logaddexp,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    square,
+    subtract,
+)
 from ember_ml.ops.indexing import one_hot
 from ember_ml.ops.reduction import mean, sum
 
@@ -49,3 +63,48 @@ def sparse_categorical_crossentropy(y_true, y_pred, /, from_logits=False, axis=N
     """As `categorical_crossentropy`, for the truth as class numbers: y_true (...), y_pred (..., classes)."""
     truth = one_hot(y_true, shape_of(y_pred)[-1], dtype=y_pred.dtype)
     return categorical_crossentropy(truth, y_pred, from_logits=from_logits, axis=axis, keepdims=keepdims)
+
+
+@composite()
+def huber_loss(y_true, y_pred, /, delta=1.0, axis=None, keepdims=False):
+    """The mean of e**2 / 2 for errors e up to delta, and of delta * (|e| - delta / 2) beyond (Huber 1964)."""
+    size = abs(subtract(y_pred, y_true))
+    near = minimum(size, delta)
+    each = add(multiply(square(near), 0.5), multiply(subtract(size, near), delta))
+    return mean(each, axis=axis, keepdims=keepdims)
+
+
+@composite()
+def log_cosh_loss(y_true, y_pred, /, axis=None, keepdims=False):
+    """The mean of log(cosh(y_pred - y_true)), without overflow."""
+    error = subtract(y_pred, y_true)
+    return mean(subtract(logaddexp(error, negative(error)), math.log(2)), axis=axis, keepdims=keepdims)
+
+
+@composite()
+def hinge(y_true, y_pred, /, axis=None, keepdims=False):
+    """The mean of max(0, 1 - t p) for truths t of -1 and 1. Its gradient at the corner is 0."""
+    return mean(relu(subtract(1, multiply(y_true, y_pred))), axis=axis, keepdims=keepdims)
+
+
+@composite()
+def squared_hinge(y_true, y_pred, /, axis=None, keepdims=False):
+    """The mean of max(0, 1 - t p)**2 for truths t of -1 and 1."""
+    return mean(square(relu(subtract(1, multiply(y_true, y_pred)))), axis=axis, keepdims=keepdims)
+
+
+@composite()
+def quantile_loss(y_true, y_pred, /, quantile=0.5, axis=None, keepdims=False):
+    """The mean of max(q e, (q - 1) e) for e = t - p, least at the q-quantile (Koenker, Bassett 1978)."""
+    if not 0 <= quantile <= 1:
+        raise ValueError(f"quantile must be between 0 and 1, got {quantile}")
+    error = subtract(y_true, y_pred)
+    each = maximum(multiply(error, quantile), multiply(error, quantile - 1))
+    return mean(each, axis=axis, keepdims=keepdims)
+
+
+@composite(domain=(0.1, 0.9))
+def kl_divergence(y_true, y_pred, /, axis=None, keepdims=False):
+    """The mean of sum(t log(t / p)) over the last axis, the classes; a class of truth 0 adds nothing."""
+    ratio = subtract(log(clip(y_true, SMALLEST, 1.0)), log(clip(y_pred, SMALLEST, 1.0)))
+    return mean(sum(multiply(y_true, ratio), axis=-1), axis=axis, keepdims=keepdims)

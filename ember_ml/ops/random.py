@@ -10,11 +10,11 @@ import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ember_ml.core.dispatch import AMBIENT
-from ember_ml.core.dtypes import Defaults, as_dtype
-from ember_ml.core.keys import PARITY, ROTATIONS, take_key
+from ember_ml.core.dispatch import AMBIENT, SCALARS, as_number
+from ember_ml.core.dtypes import Defaults, as_dtype, promote
+from ember_ml.core.keys import PARITY, ROTATIONS, drawn_size, take_key
 from ember_ml.core.op import composite
-from ember_ml.core.rules import as_shape, shape_of
+from ember_ml.core.rules import as_shape, shape_of, stretches
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import less
 from ember_ml.ops.creation import arange, asarray, astype, full
@@ -24,15 +24,16 @@ from ember_ml.ops.elementwise import (
     bitwise_or,
     bitwise_right_shift,
     bitwise_xor,
-    cos,
     log1p,
     multiply,
     negative,
     sqrt,
+    subtract,
 )
 from ember_ml.ops.indexing import getitem, take
-from ember_ml.ops.shape import reshape, stack
+from ember_ml.ops.shape import permute_dims, reshape, stack
 from ember_ml.ops.sorting import argsort
+from ember_ml.ops.trigonometry import cos
 
 _SOURCE: ContextVar[list | None] = ContextVar(
     "ember_ml_random_key", default=None
@@ -96,10 +97,17 @@ def fold_in(key, data, /):
     )
 
 
-def _words(key, shape):
-    size = math.prod(shape)
-    if size >= 2**32:
-        raise ValueError(f"random numbers come in arrays of less than 2**32, got shape {shape}")
+@composite(vjp=constant)
+def split_key(key, /, num=2):
+    """`num` new keys from a key, (num, 2), as `jax.random.split`."""
+    return permute_dims(random_pairs(key, (num,)), axes=(1, 0))
+
+
+@composite(vjp=constant)
+def random_pairs(key, /, shape):
+    """Two random 32-bit words for each place, from its number as the counter: uint32, (2, *shape)."""
+    shape = as_shape(shape)
+    size = drawn_size(shape)
     low = reshape(astype(arange(size, like=key), dtype="uint32"), shape=shape)
     return random_words(key, full((size,), 0, dtype="uint32", like=key), low)
 
@@ -107,56 +115,77 @@ def _words(key, shape):
 @composite(vjp=constant)
 def random_bits(key, /, shape):
     """Random 32-bit words, bit for bit `jax.random.bits(key, shape)`."""
-    words = _words(key, as_shape(shape))
+    words = random_pairs(key, shape)
     return bitwise_xor(getitem(words, index=0), getitem(words, index=1))
 
 
-def _unit(words, dtype):
-    """Return uniform numbers in [0, 1), of as many bits as the dtype's fraction holds, bitwise as JAX's."""
-    if dtype == "float64":
+@composite(vjp=constant)
+def unit_uniform(key, /, shape, dtype):
+    """Uniform numbers in [0, 1), of as many bits as the dtype's fraction holds, bitwise as JAX's."""
+    words = random_pairs(key, shape)
+    if as_dtype(dtype) == "float64":
         high = multiply(astype(getitem(words, index=0), dtype=dtype), 2.0**20)
         low = astype(bitwise_right_shift(getitem(words, index=1), 12), dtype=dtype)
         return multiply(add(high, low), 2.0**-52)
-    bits = bitwise_xor(getitem(words, index=0), getitem(words, index=1))
-    return _fraction(bits, dtype)
+    return fraction(bitwise_xor(getitem(words, index=0), getitem(words, index=1)), dtype)
 
 
-def _fraction(bits, dtype):
-    digits = {"float64": 32, "float32": 23, "float16": 10, "bfloat16": 7}[dtype]
+def fraction(bits, dtype):
+    """Return 32-bit words as numbers in [0, 1), of as many leading bits as the dtype's fraction holds."""
+    digits = {"float64": 32, "float32": 23, "float16": 10, "bfloat16": 7}[as_dtype(dtype)]
     kept = bitwise_right_shift(bits, 32 - digits) if digits < 32 else bits
     return multiply(astype(kept, dtype=dtype), 2.0**-digits)
 
 
-def _float(dtype):
-    chosen = Defaults.float if dtype is None else as_dtype(dtype)
+def drawing(shape, dtype, key, like, *parameters):
+    """Return the shape, the dtype and the key of a draw, then its parameters, arrays among them cast.
+
+    Without a dtype it is that of the float arrays among the parameters, else the default float. Raises
+    TypeError for a dtype that is no float, ValueError for an array that does not broadcast to the shape.
+    """
+    shape, parameters = as_shape(shape), [as_number(p) for p in parameters]
+    arrays = [p for p in parameters if type(p) not in SCALARS]
+    for p in arrays:
+        if not stretches(shape_of(p), shape):
+            raise ValueError(f"a parameter of shape {shape_of(p)} does not broadcast to shape {shape}")
+    floats = [d for d in (as_dtype(p.dtype) for p in arrays) if d.kind == "float"]
+    chosen = as_dtype(dtype) if dtype is not None else promote(*floats) if floats else Defaults.float
     if chosen.kind != "float":
         raise TypeError(f"random numbers are floats, got dtype {chosen}")
-    return chosen
+    if key is None:
+        key = next_key(like=next(iter(arrays), None) if like is None else like)
+    return shape, chosen, key, *(p if type(p) in SCALARS else astype(p, dtype=chosen) for p in parameters)
+
+
+def _placed(standard, scale, start):
+    """Return what was drawn from a standard distribution, scaled and moved; plain 1 and 0 cost nothing."""
+    scaled = standard if type(scale) in SCALARS and scale == 1 else multiply(standard, scale)
+    return scaled if type(start) in SCALARS and start == 0 else add(scaled, start)
 
 
 @composite(vjp=constant, arrays=("key", "like"))
 def uniform(shape, low=0.0, high=1.0, *, dtype=None, key=None, like=None):
-    """Random numbers spread evenly over [low, high)."""
-    key = next_key(like=like) if key is None else key
-    unit = _unit(_words(key, as_shape(shape)), _float(dtype))
-    return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, high - low), low)
+    """Random numbers spread evenly over [low, high). The bounds may be arrays that broadcast to `shape`."""
+    shape, chosen, key, low, high = drawing(shape, dtype, key, like, low, high)
+    width = high - low if {type(low), type(high)} <= SCALARS else subtract(high, low)
+    return _placed(unit_uniform(key, shape, chosen), width, low)
 
 
 @composite(vjp=constant, arrays=("key", "like"))
 def normal(shape, mean=0.0, stddev=1.0, *, dtype=None, key=None, like=None):
     """Normally distributed random numbers (Box and Muller 1958), one pair of words each."""
-    key = next_key(like=like) if key is None else key
-    words = _words(key, as_shape(shape))
-    chosen = _float(dtype)
-    radius = sqrt(multiply(log1p(negative(_fraction(getitem(words, index=0), chosen))), -2.0))
-    standard = multiply(radius, cos(multiply(_fraction(getitem(words, index=1), chosen), 2.0 * math.pi)))
-    return standard if (mean, stddev) == (0.0, 1.0) else add(multiply(standard, stddev), mean)
+    shape, chosen, key, mean, stddev = drawing(shape, dtype, key, like, mean, stddev)
+    words = random_pairs(key, shape)
+    radius = sqrt(multiply(log1p(negative(fraction(getitem(words, index=0), chosen))), -2.0))
+    standard = multiply(radius, cos(multiply(fraction(getitem(words, index=1), chosen), 2.0 * math.pi)))
+    return _placed(standard, stddev, mean)
 
 
 @composite(vjp=constant, arrays=("key", "like"))
 def bernoulli(shape, p=0.5, *, key=None, like=None):
-    """True with probability p."""
-    return less(uniform(shape, dtype="float32", key=key, like=like), p)
+    """True with probability p, a number or an array that broadcasts to `shape`."""
+    shape, _, key, p = drawing(shape, "float32", key, like, p)
+    return less(unit_uniform(key, shape, "float32"), p)
 
 
 @composite(vjp=constant, arrays=("key", "like"))

@@ -2,30 +2,32 @@
 
 import math
 
-from ember_ml.core.dtypes import NUMERIC, REAL
+from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
     accumulated,
     as_axes,
-    as_axis,
     index,
     kept,
     reduced,
     reduced_not_empty,
-    same,
     shape_of,
     truth,
 )
 from ember_ml.core.trace import constant
-from ember_ml.ops.comparison import equal
+from ember_ml.ops.comparison import equal, logical_not
 from ember_ml.ops.control import stop_gradient
 from ember_ml.ops.creation import astype, zeros_like
+from ember_ml.ops.cumulative import cumulative_prod
 from ember_ml.ops.elementwise import (
+    abs,
     add,
     divide,
     exp,
+    is_complex,
     isclose,
     isfinite,
+    isnan,
     log,
     multiply,
     sqrt,
@@ -33,7 +35,8 @@ from ember_ml.ops.elementwise import (
     subtract,
     where,
 )
-from ember_ml.ops.shape import broadcast_to, flip, reshape
+from ember_ml.ops.indexing import getitem
+from ember_ml.ops.shape import broadcast_to, flip, inverse_order, permute_dims, reshape
 
 
 def _spread(g, x, axis, keepdims):
@@ -48,10 +51,39 @@ def _keep(g, x, axis, keepdims):
 @primitive(
     shape=reduced,
     dtype=accumulated,
-    vjp=lambda g, out, x, axis, keepdims: (_spread(g, x, axis, keepdims),),
+    vjp=lambda g, out, x, axis, keepdims, dtype: (_spread(g, x, axis, keepdims),),
 )
-def sum(x, /, axis=None, keepdims=False):
-    """The sum; 0 of nothing. Integers are summed in 64 bits."""
+def sum(x, /, axis=None, keepdims=False, *, dtype=None):
+    """The sum; 0 of nothing. Integers are summed in 64 bits unless `dtype` says otherwise."""
+
+
+def _prod_vjp(g, out, x, axis, keepdims, dtype):
+    """The product of all others is that of those before by that of those after, so a 0 does no harm."""
+    shape = shape_of(x)
+    gone = as_axes(axis, len(shape))
+    order = (*(i for i in range(len(shape)) if i not in gone), *gone)
+    moved = permute_dims(x, axes=order)
+    kept_sizes = [n for i, n in enumerate(shape) if i not in gone]
+    rows = reshape(moved, shape=(*kept_sizes, math.prod(shape[i] for i in gone)))
+    others = multiply(_before(rows), flip(_before(flip(rows, axis=-1)), axis=-1))
+    back = permute_dims(reshape(others, shape=shape_of(moved)), axes=inverse_order(order, len(shape)))
+    return (multiply(_keep(g, x, axis, keepdims), back),)
+
+
+def _before(rows):
+    """Return the product of all values before each along the last axis."""
+    return getitem(cumulative_prod(rows, axis=-1, include_initial=True), index=(..., slice(None, -1)))
+
+
+@primitive(shape=reduced, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp)
+def prod(x, /, axis=None, keepdims=False, *, dtype=None):
+    """The product; 1 of nothing. Integers are multiplied in 64 bits unless `dtype` says otherwise."""
+
+
+@composite(vjp=constant)
+def count_nonzero(x, /, axis=None, keepdims=False):
+    """How many values are not 0; NaN is not."""
+    return sum(astype(x, dtype="bool"), axis=axis, keepdims=keepdims)
 
 
 @composite()
@@ -67,8 +99,10 @@ def var(x, /, axis=None, keepdims=False, *, correction=0.0):
     """The variance: mean squared distance from the mean, with n - correction in the denominator."""
     shape = shape_of(x)
     count = math.prod([shape[i] for i in as_axes(axis, len(shape))])
-    squares = sum(square(subtract(x, mean(x, axis=axis, keepdims=True))), axis=axis, keepdims=keepdims)
-    return divide(squares, count - correction if count > correction else float("nan"))
+    distance = subtract(x, mean(x, axis=axis, keepdims=True))
+    squares = square(abs(distance) if is_complex(distance) else distance)
+    total = sum(squares, axis=axis, keepdims=keepdims)
+    return divide(total, count - correction if count > correction else float("nan"))
 
 
 @composite()
@@ -103,9 +137,9 @@ def all(x, /, axis=None, keepdims=False):
 
 
 @composite()
-def allclose(x1, x2, /, rtol=1e-5, atol=1e-8):
+def allclose(x1, x2, /, rtol=1e-5, atol=1e-8, equal_nan=False):
     """Whether all values are close, as `isclose` says."""
-    return all(isclose(x1, x2, rtol=rtol, atol=atol))
+    return all(isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 @primitive(shape=reduced_not_empty, dtype=index, kinds=REAL, vjp=constant)
@@ -127,16 +161,15 @@ def logsumexp(x, /, axis=None, keepdims=False):
     return add(total, top if keepdims else reshape(top, shape=reduced(x, axis)))
 
 
-def _along(x, axis=0, **_):
-    as_axis(axis, len(shape_of(x)))
-    return same(x)
+@composite()
+def nansum(x, /, axis=None, keepdims=False):
+    """The sum of the values that are not NaN; 0 of nothing."""
+    return sum(where(isnan(x), 0, x), axis=axis, keepdims=keepdims)
 
 
-@primitive(
-    shape=_along,
-    dtype=accumulated,
-    kinds=NUMERIC,
-    vjp=lambda g, out, x, axis: (flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),),
-)
-def cumulative_sum(x, /, axis=0):
-    """The running sum along an axis, the value at that place included."""
+@composite()
+def nanmean(x, /, axis=None, keepdims=False):
+    """The mean of the values that are not NaN; NaN of nothing."""
+    count = sum(logical_not(isnan(x)), axis=axis, keepdims=keepdims)
+    total = nansum(x, axis=axis, keepdims=keepdims)
+    return divide(total, where(equal(count, 0), float("nan"), astype(count, dtype=as_dtype(total.dtype))))

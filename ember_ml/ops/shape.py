@@ -1,12 +1,15 @@
 """Ops that move values about and change none."""
 
-from ember_ml.core.dtypes import promote
+import math
+
+from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
     as_axes,
     as_axis,
     as_sequence,
     as_shape,
+    broadcast_shapes,
     kept,
     reshaped,
     same,
@@ -18,9 +21,12 @@ from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem
 
 
-@primitive(shape=reshaped, dtype=kept, vjp=lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),))
-def reshape(x, /, shape):
-    """The same values, row by row, in another shape; one size may be -1 and is worked out."""
+@primitive(shape=reshaped, dtype=kept, vjp=lambda g, out, x, shape, copy: (reshape(g, shape=shape_of(x)),))
+def reshape(x, /, shape, *, copy=None):
+    """The same values, row by row, in another shape; one size may be -1 and is worked out.
+
+    `copy=True` never shares memory with x; `copy=False` always does, or raises ValueError where it cannot.
+    """
 
 
 def _permuted(x, axes, **_):
@@ -31,7 +37,8 @@ def _permuted(x, axes, **_):
     return tuple(shape[i] for i in order)
 
 
-def _inverse(axes, ndim):
+def inverse_order(axes, ndim):
+    """Return the order of axes that undoes this one."""
     order = as_axes(tuple(axes), ndim)
     return tuple(sorted(range(ndim), key=order.__getitem__))
 
@@ -39,7 +46,7 @@ def _inverse(axes, ndim):
 @primitive(
     shape=_permuted,
     dtype=kept,
-    vjp=lambda g, out, x, axes: (permute_dims(g, axes=_inverse(axes, len(shape_of(x)))),),
+    vjp=lambda g, out, x, axes: (permute_dims(g, axes=inverse_order(axes, len(shape_of(x)))),),
 )
 def permute_dims(x, /, axes):
     """The axes in another order: axis i of the result is axis axes[i] of x."""
@@ -49,6 +56,27 @@ def permute_dims(x, /, axes):
 def transpose(x, /, axes=None):
     """The axes reversed, or in the order of `axes`, as NumPy's."""
     return permute_dims(x, axes=tuple(reversed(range(len(shape_of(x))))) if axes is None else axes)
+
+
+@composite()
+def swapaxes(x, /, axis1, axis2):
+    """Two axes exchanged."""
+    order = list(range(len(shape_of(x))))
+    one, other = as_axis(axis1, len(order)), as_axis(axis2, len(order))
+    order[one], order[other] = other, one
+    return permute_dims(x, axes=tuple(order))
+
+
+@composite(arrays=("x",))
+def moveaxis(x, source, destination, /):
+    """The axes `source` moved to the places `destination`, integers or as many of them; the rest in order."""
+    ndim = len(shape_of(x))
+    old, new = (as_axes(tuple(a) if isinstance(a, tuple | list) else a, ndim) for a in (source, destination))
+    if len(old) != len(new):
+        raise ValueError(f"source {source} and destination {destination} differ in number")
+    rest = iter([i for i in range(ndim) if i not in old])
+    chosen = dict(zip(new, old, strict=True))
+    return permute_dims(x, axes=tuple(chosen[i] if i in chosen else next(rest) for i in range(ndim)))
 
 
 def _last_two_exchanged(x, **_):
@@ -74,6 +102,31 @@ def expand_dims(x, /, axis: int | tuple[int, ...] = 0):
 
 
 @composite()
+def ravel(x, /):
+    """The values row by row along a single axis."""
+    return reshape(x, shape=(-1,)) if math.prod(shape_of(x)) else reshape(x, shape=(0,))
+
+
+@composite()
+def atleast_1d(x, /):
+    """x itself, or a single number as an array of one."""
+    return x if shape_of(x) else reshape(x, shape=(1,))
+
+
+@composite()
+def atleast_2d(x, /):
+    """x itself, or with axes put in front as a matrix: shapes () -> (1, 1), (n,) -> (1, n)."""
+    return x if len(shape_of(x)) > 1 else reshape(x, shape=(1, *(shape_of(x) or (1,))))
+
+
+@composite()
+def atleast_3d(x, /):
+    """x itself, or with three axes: shapes () -> (1, 1, 1), (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
+    shape = shape_of(x)
+    return x if len(shape) > 2 else reshape(x, shape=(*((1,) * (len(shape) < 2)), *(shape or (1,)), 1))
+
+
+@composite()
 def squeeze(x, /, axis=None):
     """The axes of size 1 removed: the named ones, or all. Raises ValueError for one that has another size."""
     shape = shape_of(x)
@@ -96,7 +149,16 @@ def broadcast_to(x, /, shape):
     """The array repeated along axes of size 1 and along new leading axes."""
 
 
+@composite()
+def broadcast_arrays(*arrays):
+    """Each array in the shape to which all of them broadcast, as a tuple."""
+    shape = broadcast_shapes(*map(shape_of, arrays)) if arrays else ()
+    return tuple(broadcast_to(x, shape=shape) for x in arrays)
+
+
 def _concatenated(arrays, axis=0, **_):
+    if axis is None:
+        return (sum(math.prod(shape_of(x)) for x in as_sequence(arrays)),)
     first = shape_of(as_sequence(arrays)[0])
     at = as_axis(axis, len(first))
     shapes = sequence_shapes(arrays, axis=at, but_axis=True)
@@ -104,6 +166,9 @@ def _concatenated(arrays, axis=0, **_):
 
 
 def _cut(g, out, arrays, axis):
+    if axis is None:
+        flat = _cut(g, out, [zeros(math.prod(shape_of(x)), like=g) for x in arrays], 0)[0]
+        return ([reshape(part, shape=shape_of(x)) for part, x in zip(flat, arrays, strict=True)],)
     at = as_axis(axis, len(shape_of(out)))
     parts, start = [], 0
     for x in arrays:
@@ -115,7 +180,7 @@ def _cut(g, out, arrays, axis):
 
 @primitive(shape=_concatenated, sequence=True, vjp=_cut)
 def concat(arrays, /, axis=0):
-    """A sequence of arrays joined along an axis that they have."""
+    """A sequence of arrays joined along an axis that they have; None lays each flat first."""
 
 
 def _stacked(arrays, axis=0, **_):
@@ -124,20 +189,48 @@ def _stacked(arrays, axis=0, **_):
     return (*shapes[0][:at], len(shapes), *shapes[0][at:])
 
 
-def _unstacked(g, out, arrays, axis):
+def _slices(g, out, arrays, axis):
     at = as_axis(axis, len(shape_of(out)))
     return ([getitem(g, index=(*(slice(None),) * at, i)) for i in range(len(arrays))],)
 
 
-@primitive(shape=_stacked, sequence=True, vjp=_unstacked)
+@primitive(shape=_stacked, sequence=True, vjp=_slices)
 def stack(arrays, /, axis=0):
     """A sequence of arrays of one shape joined along a new axis."""
 
 
+def _rows_up(arrays):
+    return [reshape(x, shape=(1, *(shape_of(x) or (1,)))) if len(shape_of(x)) < 2 else x for x in arrays]
+
+
+@composite(sequence=True)
+def vstack(arrays, /):
+    """A sequence of arrays joined along their first axis; single numbers and vectors are rows."""
+    return concat(_rows_up(as_sequence(arrays)), axis=0)
+
+
+@composite(sequence=True)
+def hstack(arrays, /):
+    """A sequence of arrays joined along their second axis; single numbers and vectors along the first."""
+    columns = [reshape(x, shape=(1,)) if not shape_of(x) else x for x in as_sequence(arrays)]
+    return concat(columns, axis=0 if len(shape_of(columns[0])) == 1 else 1)
+
+
+def _filled_up(g, out):
+    """Return the cotangents of several results, with zeros for those that nothing depends on."""
+    dtype = promote(*(as_dtype(part.dtype) for part in g if part is not None))
+    return [zeros(shape_of(o), dtype=dtype, like=o) if p is None else p for p, o in zip(g, out, strict=True)]
+
+
+@composite(vjp=lambda g, out, x, axis: (stack(_filled_up(g, out), axis=axis),))
+def unstack(x, /, *, axis=0):
+    """The slices of an array along an axis, as a tuple; `stack` puts them together again."""
+    at = as_axis(axis, len(shape_of(x)))
+    return tuple(getitem(x, index=(*(slice(None),) * at, i)) for i in range(shape_of(x)[at]))
+
+
 def _joined(g, out, x, indices_or_sections, axis):
-    dtype = promote(*(part.dtype for part in g if part is not None))
-    parts = [zeros(shape_of(o), dtype=dtype, like=o) if p is None else p for p, o in zip(g, out, strict=True)]
-    return (concat(parts, axis=axis),)
+    return (concat(_filled_up(g, out), axis=axis),)
 
 
 @composite(vjp=_joined)

@@ -6,8 +6,7 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.backend import Backend, get_backend
-from ember_ml.core import DType, as_dtype, dispatch
-from ember_ml.core.op import TABLE
+from ember_ml.core import as_dtype, dispatch
 from ember_ml.core.trace import Traced
 
 
@@ -68,29 +67,17 @@ def host(x: Any) -> Any:
 
 def moved(x: Any, device: str) -> Any:
     """Return a native array on a device of its engine."""
-    engine = engine_of(x)
-    if device.partition(":")[0] not in engine.devices():
-        known = ", ".join(engine.devices())
-        raise ValueError(f"backend {engine} has no device {device!r} here; it has {known}")
-    here = engine.device_of(x)
-    return x if here in (device, f"{device}:0") else _made(engine, host(x), as_dtype(x.dtype), device)
+    return engine_of(x).to_device(x, device)
 
 
-def to_engine(x: Any, engine: Backend) -> Any:
-    """Return a native array as one of another engine: a copy through the host, with the same dtype.
+def to_engine(x: Any, engine: Backend, copy: bool | None = None) -> Any:
+    """Return a native array as one of another engine, with the same dtype; see `Backend.receive`.
 
-    Raises TypeError where the engine lacks the dtype.
+    Raises TypeError where the engine lacks the dtype, ValueError where `copy=False` cannot be.
     """
     if engine.owns(type(x)):
-        return x
-    wanted = as_dtype(x.dtype)
-    made = _made(engine, host(x), wanted, None)
-    if as_dtype(made.dtype) != wanted:  # JAX outside of its 64-bit mode has no int64
-        raise TypeError(f"to_backend: {engine} has no dtype {wanted} here; first cast: x.astype('float32')")
-    return made
-
-
-def _made(engine: Backend, values: Any, dtype: DType, device: str | None) -> Any:
-    crosses = DType("float32") if dtype == "bfloat16" else dtype  # NumPy has no bfloat16
-    made = engine.implementation(TABLE["asarray"])(values, dtype=crosses, device=device, like=None)
-    return made if crosses == dtype else ops.astype(made, dtype=dtype)
+        return ops.slice_update(x, x, index=...) if copy else x
+    source = owner_of(x)
+    if not isinstance(source, Backend):
+        raise TypeError(f"to_backend: expected an array of some engine, got {type(x).__name__}")
+    return engine.receive(x, source, copy)

@@ -22,7 +22,8 @@ def convert_to_tensor(
 ) -> EmberTensor:
     """Return data as a tensor: lists and numbers on the active backend, arrays of any engine as they are.
 
-    A tensor that needs no change is returned itself; lists of tensors are stacked.
+    So a NumPy array stays NumPy's while another backend is active: `to_backend(x, "torch")` moves it. A
+    tensor that needs no change is returned itself; lists of tensors are stacked.
     """
     if isinstance(data, list | tuple) and _holds_tensor(data):
         data = ops.stack([convert_to_tensor(each) for each in data])
@@ -81,6 +82,13 @@ def eye(
     return EmberTensor(ops.eye(n_rows, n_cols, k=k, dtype=dtype, device=device))
 
 
+def empty(
+    shape: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> EmberTensor:
+    """Return an array to be filled: of zeros, so that a program that forgets to fill it repeats."""
+    return zeros(shape, dtype, device, requires_grad)
+
+
 def arange(
     start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None
 ) -> EmberTensor:
@@ -101,42 +109,7 @@ def linspace(
     return EmberTensor(ops.linspace(start, stop, num, endpoint=endpoint, dtype=dtype, device=device))
 
 
-def zeros_like(x: Any, dtype: Any = None) -> EmberTensor:
-    """Return zeros in the shape, dtype and place of x."""
-    return ops.zeros_like(convert_to_tensor(x), dtype=dtype)
-
-
-def ones_like(x: Any, dtype: Any = None) -> EmberTensor:
-    """Return ones in the shape, dtype and place of x."""
-    return ops.ones_like(convert_to_tensor(x), dtype=dtype)
-
-
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> EmberTensor:
-    """Return one number in the shape, dtype and place of x."""
-    return ops.full_like(convert_to_tensor(x), fill_value, dtype=dtype)
-
-
-# The seeds' spellings
-
-
-def reshape(x: Any, shape: Any) -> EmberTensor:
-    """Return the same values in another shape; one size may be -1."""
-    return ops.reshape(convert_to_tensor(x), shape=shape)
-
-
-def transpose(x: Any, axes: Any = None) -> EmberTensor:
-    """Return the axes reversed, or in the order of `axes`."""
-    return ops.transpose(convert_to_tensor(x), axes=axes)
-
-
-def concatenate(arrays: Sequence, axis: int = 0) -> EmberTensor:
-    """Return arrays joined along an axis that they have."""
-    return ops.concat([convert_to_tensor(x) for x in arrays], axis=axis)
-
-
-def stack(arrays: Sequence, axis: int = 0) -> EmberTensor:
-    """Return arrays of one shape joined along a new axis."""
-    return ops.stack([convert_to_tensor(x) for x in arrays], axis=axis)
+# Where the seeds' form is another than the op's
 
 
 def split(x: Any, num_or_size_splits: int | Sequence[int], axis: int = 0) -> tuple[EmberTensor, ...]:
@@ -153,41 +126,10 @@ def split(x: Any, num_or_size_splits: int | Sequence[int], axis: int = 0) -> tup
     return ops.split(x, list(accumulate(sizes))[:-1], axis=axis)
 
 
-def expand_dims(x: Any, axis: Any = 0) -> EmberTensor:
-    """Return x with a new axis of size 1, or several for a tuple."""
-    return ops.expand_dims(convert_to_tensor(x), axis=axis)
-
-
-def squeeze(x: Any, axis: Any = None) -> EmberTensor:
-    """Return x without its axes of size 1: the named ones, or all."""
-    return ops.squeeze(convert_to_tensor(x), axis=axis)
-
-
-def take(x: Any, indices: Any, axis: int = 0) -> EmberTensor:
-    """Return the slices of x at integer indices along an axis."""
-    x = convert_to_tensor(x)
-    places = indices if owner_of(indices) else ops.asarray(indices, like=x.data)
-    return ops.take(x, places, axis=axis)
-
-
-gather = take
-
-
-def cast(x: Any, dtype: Any) -> EmberTensor:
-    """Return the values in another dtype."""
-    return ops.astype(convert_to_tensor(x), dtype=as_dtype(dtype))
-
-
 def copy(x: Any) -> EmberTensor:
     """Return a copy, through which gradients flow."""
     x = convert_to_tensor(x)
     return ops.slice_update(x, x, index=...)
-
-
-def slice_tensor(x: Any, starts: Sequence[int], sizes: Sequence[int]) -> EmberTensor:
-    """Return the block of x that starts at `starts` and has `sizes`; a size of -1 reaches to the end."""
-    block = (slice(a, None if n == -1 else a + n) for a, n in zip(starts, sizes, strict=True))
-    return convert_to_tensor(x)[tuple(block)]
 
 
 def slice_update(x: Any, slices: Any, updates: Any = None) -> EmberTensor:
@@ -199,11 +141,6 @@ def slice_update(x: Any, slices: Any, updates: Any = None) -> EmberTensor:
     if isinstance(updates, list | tuple):
         updates = ops.asarray(updates, dtype=x.dtype, like=x.data)
     return ops.slice_update(x, updates, index=index)
-
-
-def maximum(x1: Any, x2: Any) -> EmberTensor:
-    """Return the larger of two, value by value."""
-    return ops.maximum(convert_to_tensor(x1), convert_to_tensor(x2) if isinstance(x2, list) else x2)
 
 
 # What a tensor is, and how it leaves
@@ -224,12 +161,14 @@ def item(x: Any) -> Any:
     return convert_to_tensor(x).item()
 
 
-def to_backend(x: Any, name: str | Backend) -> Any:
+def to_backend(x: Any, name: str | Backend, copy: bool | None = None) -> Any:
     """Return an array on another engine, with the same values and dtype: a tensor for a tensor, else native.
 
-    Raises TypeError where the engine lacks the dtype, RuntimeError for a result on a gradient's path.
+    The memory is shared with `copy=False`; by default only where what is written on one side could not
+    change an array of JAX or MLX on the other, as between NumPy and torch. Raises TypeError where the engine
+    lacks the dtype, ValueError where sharing cannot be, RuntimeError for a result on a gradient's path.
     """
-    return x.to_backend(name) if isinstance(x, EmberTensor) else to_engine(x, get_backend(name))
+    return x.to_backend(name, copy) if isinstance(x, EmberTensor) else to_engine(x, get_backend(name), copy)
 
 
 def dtype(x: Any) -> DType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from ember_ml import ops
@@ -36,11 +37,16 @@ _UFUNCS = {
 class EmberTensor(Operators):
     """An array of any engine, with operators, indexing, methods for all ops, and gradients.
 
-    `data` may be nested lists or numbers, which go to the active backend, or an array, wrapped as it is.
+    `data` may be nested lists or numbers, which go to the active backend, or an array, wrapped as it is: an
+    array keeps its engine, whichever is active (`to_backend` moves it). Beside a native array on the left the
+    result is a tensor, except on MLX, whose operators never ask the right side: `mlx_array + x` is MLX's
+    array, and an error where x requires a gradient. Write `x + mlx_array`, or `ops.add(mlx_array, x)`.
     Raises TypeError when gradients are required of a dtype that has none.
     """
 
-    data: Any  # the native array
+    __slots__ = ("__dict__", "__weakref__", "family", "native", "requires_grad")
+    native: Any  # the engine's array
+    family: Any  # what the interpreter knows of the array's type and dtype; None until it looks
     requires_grad: bool  # whether `backward` of what is computed from it leads here
     grad: EmberTensor | None = None  # the gradient gathered so far, of a leaf
     node: Node | None = None  # the op that it is a result of; None for a leaf
@@ -53,6 +59,11 @@ class EmberTensor(Operators):
         self.data, self.requires_grad = native(data, dtype, device), requires_grad
         if requires_grad and self.dtype.kind not in FLOATING:
             raise TypeError(f"requires_grad: gradients need a floating-point dtype, got {self.dtype}")
+
+    def _hold(self, data: Any) -> None:
+        self.native, self.family = data, None
+
+    data = property(attrgetter("native"), _hold, doc="The native array itself.")
 
     # What it is
 
@@ -142,6 +153,10 @@ class EmberTensor(Operators):
         return float(self._single("float"))
 
     def __complex__(self) -> complex:
+        if self.requires_grad:  # MLX asks for it: `mlx_array * tensor` would be a constant, without a word
+            raise TypeError(
+                "complex: a tensor that requires a gradient would lose it; x.detach() or x.item()"
+            )
         return complex(self._single("complex"))
 
     def __index__(self) -> int:
@@ -169,14 +184,23 @@ class EmberTensor(Operators):
             return NotImplemented
         return op.function(*inputs)
 
-    def __dlpack__(self, **settings: Any) -> Any:
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         """Return a capsule that shares the memory, by dlpack's rules: who writes to it changes this value.
 
         Raises BufferError when a gradient is required, which would be lost: `detach()` first.
         """
         if self.requires_grad:
             raise BufferError("dlpack: a tensor that requires a gradient would lose it; export x.detach()")
-        return self._array().__dlpack__(**settings)
+        settings = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self._array().__dlpack__(**{k: v for k, v in settings.items() if v is not None})
 
     def __dlpack_device__(self) -> Any:
         return self._array().__dlpack_device__()
@@ -207,6 +231,8 @@ class EmberTensor(Operators):
         self._refuse_leaf()
         if isinstance(value, list):
             value = ops.asarray(value, dtype=self.dtype, like=self)
+        elif isinstance(value, bool | int | float | complex):  # engines take numbers in dtypes of their own
+            value = ops.full((), value, dtype=self.dtype, like=self)
         put = ops.slice_update if indexing.is_basic(index) else indexing.put
         self._rebind(put(self, value, index=index))
 
@@ -256,9 +282,24 @@ class EmberTensor(Operators):
         place = moved(out.data, device)
         return out if place is out.data else out._elsewhere(place)
 
-    def to_backend(self, name: str | Backend) -> EmberTensor:
+    def to_device(self, device: str, /, *, stream: Any = None) -> EmberTensor:
+        """Return it on another device, as the standard says it. Raises ValueError for a stream."""
+        if stream is not None:
+            raise ValueError(f"to_device: a copy waits for no stream, got {stream!r}")
+        return self.to(device=device)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """Return `ember_ml.array_api`. Raises ValueError for a version of the standard that it is not."""
+        from ember_ml import array_api
+
+        if api_version not in (None, *array_api.VERSIONS):
+            known = ", ".join(array_api.VERSIONS)
+            raise ValueError(f"array namespace: unknown version {api_version!r}; known: {known}")
+        return array_api
+
+    def to_backend(self, name: str | Backend, copy: bool | None = None) -> EmberTensor:
         """Return it as an array of another engine, with the same dtype; see `ember_ml.tensor.to_backend`."""
-        place = to_engine(self.data, get_backend(name))
+        place = to_engine(self.data, get_backend(name), copy)
         return self if place is self.data else self._elsewhere(place)
 
     def _elsewhere(self, data: Any) -> EmberTensor:
@@ -271,12 +312,14 @@ class EmberTensor(Operators):
     def __copy__(self) -> EmberTensor:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
+        other.data, other.requires_grad = self.data, self.requires_grad
         return other
 
     def __deepcopy__(self, memo: dict) -> EmberTensor:
         other = object.__new__(type(self))
         memo[id(self)] = other
-        other.__dict__.update(copy.deepcopy(self._own(), memo), data=copied(self.data))
+        other._take(copy.deepcopy(self._own(), memo))
+        other.data = copied(self.data)
         return other
 
     def __getstate__(self) -> dict:
@@ -287,12 +330,16 @@ class EmberTensor(Operators):
         values, dtype, engine = (state.pop(name) for name in ("data", "dtype", "backend"))
         with get_backend(engine).activated():
             self.data = native(ops.asarray(values), dtype)
-        self.__dict__.update(state)
+        self._take(state)
 
     def _own(self) -> dict:
         """Return what a copy keeps besides the data. A copy is a leaf: a result loses its way back."""
-        state = {k: v for k, v in self.__dict__.items() if k not in ("data", "node", "index")}
-        return state if self.node is None else {**state, "requires_grad": False}
+        state = {k: v for k, v in self.__dict__.items() if k not in ("node", "index")}
+        return {**state, "requires_grad": self.requires_grad and self.node is None}
+
+    def _take(self, state: dict) -> None:
+        self.requires_grad = state.pop("requires_grad")
+        self.__dict__.update(state)
 
 
 def wrap(data: Any) -> EmberTensor:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ember_ml import ops
-from ember_ml.core.reverse import backpropagate
+from ember_ml.core.reverse import backpropagate, conjugated
 
 RECORDING: ContextVar[bool] = ContextVar("ember_ml_recording", default=True)
 
@@ -52,8 +52,8 @@ def backward(root: Any, cotangent: Any) -> list[tuple[Any, Any]]:
         return True
 
     mine(root)
-    found = backpropagate([(root, cotangent)], mine)
-    return [(leaf, found[key]) for key, leaf in leaves.items() if key in found]
+    found = backpropagate([(root, conjugated(cotangent))], mine)
+    return [(leaf, conjugated(found[key])) for key, leaf in leaves.items() if key in found]
 
 
 def first_cotangent(root: Any, gradient: Any) -> Any:

@@ -13,7 +13,7 @@ from ember_ml import ops
 from ember_ml.core import as_dtype
 from ember_ml.core.rules import broadcast_shapes, shape_of
 from ember_ml.core.trace import Traced
-from ember_ml.tensor.conversion import bare, host, owner_of
+from ember_ml.tensor.conversion import bare, owner_of
 
 _BASIC = (int, slice, type(None), type(Ellipsis))
 
@@ -66,6 +66,8 @@ def put(x: Any, updates: Any, index: Any) -> Any:
 
 
 def _put(x: Any, places: Places, updates: Any) -> Any:
+    if len(places.arrays) == 1:
+        return ops.index_update(x, places.arrays[0], updates, axis=places.axes[0])
     rows, order, sizes = _rows(x, places.axes)
     chosen, ndim = _row_numbers(x, places)
     rest = shape_of(rows)[1:]
@@ -74,13 +76,7 @@ def _put(x: Any, places: Places, updates: Any) -> Any:
     wanted = (*rest[:at], *shape, *rest[at:])
     updates = ops.broadcast_to(ops.astype(updates, dtype=x.dtype), shape=wanted)
     to_front = (*range(at, at + ndim), *range(at), *range(at + ndim, len(wanted)))
-    updates = ops.reshape(ops.permute_dims(updates, axes=to_front), shape=(math.prod(shape), *rest))
-    writer = _last_writers(chosen, shape_of(rows)[0])
-    if not math.prod(shape):
-        return x
-    written = ops.take(updates, ops.maximum(writer, 0), axis=0)
-    hit = ops.reshape(ops.greater_equal(writer, 0), shape=(-1, *(1,) * len(rest)))
-    rows = ops.where(hit, written, rows)
+    rows = ops.index_update(rows, chosen, ops.permute_dims(updates, axes=to_front))
     whole = ops.reshape(rows, shape=(*sizes, *rest))
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
     return ops.permute_dims(whole, axes=back)
@@ -102,15 +98,15 @@ def _take_apart(x: Any, index: Any) -> Places:
     for part in parts:
         if _is_array(part) and as_dtype(part.dtype) == "bool":
             _fits(part, shape, basic)
-            found = _truths(part, x)
+            found, is_truth = _truths(part), not shape_of(part)
         elif _is_array(part) or (advanced and isinstance(part, int)):
-            found = [part]
+            found, is_truth = [part], False
         else:
             basic.append(part)
             continue
         axes += range(len(basic), len(basic) + len(found))
         arrays += found
-        basic += [slice(None)] * len(found)
+        basic += [None if is_truth else slice(None)] * len(found)  # a single truth has an axis of its own
     together = not axes or axes == list(range(axes[0], axes[-1] + 1))
     return Places(tuple(basic), tuple(axes), tuple(arrays), together)
 
@@ -166,15 +162,13 @@ def _is_mask_of(x: Any, index: Any) -> bool:
 
 def _fits(mask: Any, shape: tuple, before: Sequence) -> None:
     at = sum(part is not None for part in before)
-    if not shape_of(mask):
-        raise TypeError("index: a single truth chooses nothing; use ops.where")
     if (region := shape[at : at + len(shape_of(mask))]) != shape_of(mask):
         raise IndexError(f"index: a mask of shape {shape_of(mask)} does not fit the axes of shape {region}")
 
 
-def _truths(mask: Any, x: Any) -> list:
+def _truths(mask: Any) -> list:
     """Return the places where a mask is true, as an array of integers for each of its axes."""
-    return [_array(places, x) for places in host(mask).nonzero()]
+    return list(ops.nonzero(mask if shape_of(mask) else ops.reshape(mask, shape=(1,))))
 
 
 def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], list[int]]:
@@ -190,11 +184,15 @@ def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], list[int
 def _row_numbers(x: Any, places: Places) -> tuple[Any, int]:
     """Return where the arrays of an index point among the rows of `_rows`, and in how many dimensions."""
     shape = shape_of(x)
+    try:
+        ndim = len(broadcast_shapes(*map(shape_of, places.arrays)))
+    except ValueError as fault:
+        raise IndexError(f"index: arrays of {fault}") from None
     number: Any = 0
     for axis, part in zip(places.axes, places.arrays, strict=True):
         inside = _counted_from_front(part, axis, shape[axis], x)
         number = inside if type(number) is int and not number else _add(_times(number, shape[axis]), inside)
-    return number, len(broadcast_shapes(*(shape_of(a) for a in places.arrays)))
+    return number, ndim
 
 
 def _counted_from_front(part: Any, axis: int, size: int, x: Any) -> Any:
@@ -219,11 +217,3 @@ def _with_axes_at(x: Any, count: int, at: int) -> Any:
     ndim = len(shape_of(x))
     order = (*range(count, count + at), *range(count), *range(count + at, ndim))
     return ops.permute_dims(x, axes=order)
-
-
-def _last_writers(chosen: Any, size: int) -> Any:
-    """Return for each of `size` rows which of the `chosen` came last; -1 where none did."""
-    writer = host(ops.full((size,), -1, like=chosen)).copy()
-    order = host(ops.arange(math.prod(shape_of(chosen)), like=chosen))
-    writer[host(chosen).reshape(-1)] = order  # NumPy: the last assignment to a place wins
-    return ops.asarray(writer, like=chosen)

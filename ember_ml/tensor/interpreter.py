@@ -1,6 +1,7 @@
 """How ops act on tensors: unwrap, let dtypes meet by the op's rule, compute on the engine, wrap, and record.
 
-What a pair of dtypes needs is found out once. Where they need nothing, a call costs one look-up more.
+What a pair of dtypes needs is found out once. Where they need nothing, a call costs one look-up more: a
+tensor keeps its `family`, one object for each type and dtype of array, since engines' dtypes hash slowly.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.backend import Backend
-from ember_ml.core import Op, as_dtype, dispatch, tree
+from ember_ml.core import TABLE, Op, as_dtype, dispatch, tree
 from ember_ml.core.dispatch import SCALARS, Interpreter
 from ember_ml.core.dtypes import FLOATING
+from ember_ml.core.operators import BINARY, COMPARISONS
 from ember_ml.core.reverse import dissolves
+from ember_ml.core.rules import data_dependent
 from ember_ml.core.spec import Spec, spec_of, specs_of
-from ember_ml.core.trace import Node, Traced, constant, lay_flat, traced_in
+from ember_ml.core.trace import Node, Traced, constant, is_computed_whole, lay_flat, traced_in
 from ember_ml.tensor.ember_tensor import EmberTensor, wrap
 from ember_ml.tensor.gradient import RECORDING
 
@@ -45,7 +48,8 @@ class Tensors(Interpreter):
 
     def wrap(self, x: Any) -> Any:
         """Return a native array as a tensor, a tuple of them as a tuple of tensors."""
-        return tuple(map(wrap, x)) if isinstance(x, tuple | list) else wrap(x)
+        several = isinstance(x, tuple | list)
+        return tuple(None if each is None else wrap(each) for each in x) if several else wrap(x)
 
     def follows(self, x: Any) -> bool:
         """Whether what is done with a tensor is remembered, for its gradient."""
@@ -62,7 +66,7 @@ dispatch.register_type(EmberTensor, TENSORS)
 def _create(op: Op, *args: Any, **attrs: Any) -> Any:
     """Compute an op that makes arrays on the engine of its `like` or `key`."""
     natives = (TENSORS.unwrap(a) for a in args)
-    return TENSORS.wrap(op.function(*natives, **{k: TENSORS.unwrap(v) for k, v in attrs.items()}))
+    return TENSORS.wrap(op.apply(*natives, **{k: TENSORS.unwrap(v) for k, v in attrs.items()}))
 
 
 def _run(op: Op, *args: Any, **attrs: Any) -> Any:
@@ -77,26 +81,71 @@ def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     _refuse_mixed(op, args)
     if _holds_traced(args):
         return _trace(op, args, attrs)
-    if op.body is not None and not _is_computed_whole(op, args):
-        return op.body(*args, **attrs)  # each op within lets dtypes meet by its own rule
+    if op.body is not None and not is_computed_whole(op, args):
+        return _opened(op, args, attrs)
     given = _mapped(TENSORS.unwrap, args)
     natives, result = _meet(op, given, attrs)
-    out = _as_told(op.function(*natives, **attrs), result)
-    if natives is given and out[1] and not (op.sequence or isinstance(out[0], tuple | list)):
-        places = [(type(x), x.dtype) for x in natives if type(x) not in SCALARS]
-        _note(known, [key for place in places for key in place], _bound(op, natives))
+    out = _as_told(_compute(op, natives, attrs), result)
+    if natives is given and out[1] and not (_varies(op) or isinstance(out[0], tuple | list)):
+        keys = [key for x in args if type(x) not in SCALARS for key in _keys(x)]
+        _note(known, keys, (_bound(op, natives), None if "dtype" in attrs else _family(out[0])))
     return TENSORS.wrap(out[0])
 
 
+def _varies(op: Op) -> bool:
+    """Whether the number of arrays that go in or come out is another from call to call."""
+    return op.sequence or op.shape is data_dependent
+
+
+def _first(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
+    """Compute on tensors whose families are not known, or not known together."""
+    new = [x for x in args if isinstance(x, EmberTensor) and x.family is None]
+    if not new:
+        return _evaluate(op, known, args, attrs)
+    for x in new:
+        x.family = _family(x.native)
+    return op.apply(*args, **attrs)
+
+
+_FAMILIES: dict[type, dict] = {}
+
+
+def _family(native: Any) -> Any:
+    """Return the one object that stands for all arrays of this type and dtype."""
+    return _FAMILIES.setdefault(type(native), {}).setdefault(native.dtype, object())
+
+
+def _keys(x: Any) -> tuple:
+    return (x.family,) if isinstance(x, EmberTensor) else (type(x), x.dtype)
+
+
+def _opened(op: Op, args: tuple, attrs: dict) -> Any:
+    """Compute a composite by its body, where each op lets dtypes meet by its own rule."""
+    if op.places is not None:
+        natives = _mapped(TENSORS.unwrap, args)
+        engine = dispatch.interpreter_of(op.name, tuple(map(type, natives)))
+        if isinstance(engine, Backend):
+            engine.check_places(op, natives, attrs)
+    assert op.body is not None
+    op.check_kinds(specs_of(args))
+    return op.body(*args, **attrs)
+
+
 def _trace(op: Op, args: tuple, attrs: dict) -> Any:
-    """Compute on tensors that wrap traced values; the trace captures the other tensors as they are."""
-    given = _mapped(traced_in, args)
+    """Compute on tensors that wrap traced values; a tensor that requires a gradient is captured as it is."""
+    given = _mapped(_in_trace, args)
     if any(_is_program(x) for x in lay_flat(given)):  # it lets dtypes meet and knows its numbers
-        return TENSORS.wrap(op.function(*given, **attrs))
-    if op.body is not None and not _is_computed_whole(op, args):
+        return TENSORS.wrap(op.apply(*given, **attrs))
+    if op.body is not None and not is_computed_whole(op, args):
         return op.body(*args, **attrs)
     given, result = _meet(op, given, attrs)
-    return TENSORS.wrap(_as_told(op.function(*given, **attrs), result)[0])
+    return TENSORS.wrap(_as_told(op.apply(*given, **attrs), result)[0])
+
+
+def _in_trace(x: Any) -> Any:
+    if isinstance(x, EmberTensor) and not x.requires_grad:
+        return x.data
+    return traced_in(x)
 
 
 def _holds_traced(args: tuple) -> bool:
@@ -109,25 +158,20 @@ def _is_program(x: Any) -> bool:
     return type(x) is Spec
 
 
-def _is_computed_whole(op: Op, args: tuple) -> bool:
-    """Whether an engine's own rules for dtypes lead a composite to the same result as ours, op by op."""
-    return op.vjp is constant or _is_uniform(args)
-
-
 def _record(op: Op, args: tuple, attrs: dict) -> Any:
     """Compute, and let the results hold a node from which `backward` finds its way."""
     _refuse_mixed(op, args)
     if _holds_traced(args):
         return _trace(op, args, attrs)
     if op.body is not None and dissolves(op):
-        return op.body(*args, **attrs)
+        return _opened(op, args, attrs)
     args, result = _meet(op, args, attrs)
     natives, pull = _mapped(TENSORS.unwrap, args), None
     if op.linearize is not None:
         wanted = [isinstance(x, EmberTensor) and x.requires_grad for x in lay_flat(args)]
         value, pull = op.linearize(wanted, *natives, **attrs)
     else:
-        value, _ = _as_told(op.function(*natives, **attrs), result)
+        value, _ = _as_told(op.apply(*natives, **attrs), result)
     node = Node(op, [_place(x) for x in lay_flat(args)], natives, attrs, value, pull)
     if isinstance(value, tuple | list):
         return tuple(_recorded(x, node, i) for i, x in enumerate(value))
@@ -183,15 +227,10 @@ def _as_told(out: Any, dtype: Any) -> tuple[Any, bool]:
     if dtype is None:
         return out, True
     if isinstance(out, tuple | list):
-        return tuple(_cast(x, dtype) for x in out), False
+        dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(out)
+        return tuple(_cast(x, each) for x, each in zip(out, dtypes, strict=True)), False
     right = _cast(out, dtype)
     return right, right is out
-
-
-def _is_uniform(args: tuple) -> bool:
-    """Whether all arrays have one float dtype."""
-    dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
-    return len(dtypes) == 1 and dtypes.pop().kind in FLOATING
 
 
 def _refuse_mixed(op: Op, args: tuple) -> None:
@@ -208,6 +247,13 @@ def _type_within(x: Any) -> type:
     return owner.array_types[0] if issubclass(kind, scalars) else kind  # pyright: ignore
 
 
+def _compute(op: Op, natives: tuple, attrs: dict) -> Any:
+    """Compute on native arrays, whose dtypes the engine is told."""
+    if op.sequence or op.body is not None:
+        return op.apply(*natives, **attrs)
+    return _bound(op, natives)(*natives, **attrs)
+
+
 def _bound(op: Op, natives: tuple) -> Callable:
     """Return what computes an op on native arrays of just these dtypes."""
     engine = dispatch.interpreter_of(op.name, tuple(map(type, natives)))
@@ -216,23 +262,24 @@ def _bound(op: Op, natives: tuple) -> Callable:
     return engine.bind(op, tuple(map(type, natives)), dtypes)
 
 
-def _note(known: dict, keys: Sequence, compute: Callable) -> None:
+def _note(known: dict, keys: Sequence, found: tuple) -> None:
+    """Note what computes on arguments of these families, and the family of the result if it is always one."""
     for key in keys[:-1]:
         known = known.setdefault(key, {})
-    known[keys[-1]] = compute
+    known[keys[-1]] = found
 
 
 # What is called most is written out for the number and kinds of its arguments, as op functions are.
 _TEMPLATE = """\
-def {name}({parameters}):
-{unwrapped}{tracked}
+def {name}({parameters}):{tracked}
     try:
-        compute = known{keys}
+        compute, family = known{keys}
     except KeyError:
-        return evaluate(known, ({args}), {attrs})
+        return first(known, ({args}), {attrs})
     out = new(EmberTensor)
-    out.data = compute({natives})
+    out.native = compute({natives})
     out.requires_grad = False
+    out.family = family
     return out
 """
 _TRACKED = """
@@ -243,34 +290,65 @@ _TRACKED = """
 def _write(op: Op, types: Sequence[type]) -> Callable:
     names = [f"x{i}" for i in range(len(types))]
     own = [issubclass(t, EmberTensor) for t in types]
-    natives = [f"n{n}" if mine else n for n, mine in zip(names, own, strict=True)]
-    arrays = [n for n, t in zip(natives, types, strict=True) if t not in SCALARS]
+    natives = [f"{n}.native" if mine else n for n, mine in zip(names, own, strict=True)]
+    keys = [
+        f"[{n}.family]" if mine else f"[type({n})][{n}.dtype]"
+        for n, t, mine in zip(names, types, own, strict=True)
+        if t not in SCALARS
+    ]
     settings = set(op.define.__code__.co_varnames[: _arity(op)]) - set(op.arrays)
     args = "".join(f"{n}, " for n in names)
     attrs = "attrs" if settings else "{}"
     tracked = " or ".join(f"{n}.requires_grad" for n, mine in zip(names, own, strict=True) if mine)
-    source = _TEMPLATE.format(
-        name=op.name,
-        parameters=args + ("**attrs" if settings else ""),
-        unwrapped="\n".join(f"    n{n} = {n}.data" for n, mine in zip(names, own, strict=True) if mine),
-        tracked="" if op.vjp is constant else _TRACKED.format(tracked=tracked, args=args, attrs=attrs),
-        keys="".join(f"[type({n})][{n}.dtype]" for n in arrays),
-        args=args,
-        attrs=attrs,
-        natives=", ".join(natives) + (", **attrs" if settings else ""),
-    )
-    scope = {
-        "known": {},
-        "new": object.__new__,
-        "EmberTensor": EmberTensor,
-        "recording": RECORDING.get,
-        "evaluate": partial(_evaluate, op),
-        "record": partial(_record, op),
+    words = {
+        "name": op.name,
+        "parameters": args + ("**attrs" if settings else ""),
+        "tracked": "" if op.vjp is constant else _TRACKED.format(tracked=tracked, args=args, attrs=attrs),
+        "keys": "".join(keys),
+        "args": args,
+        "attrs": attrs,
+        "natives": ", ".join(natives) + (", **attrs" if settings else ""),
     }
-    file = f"<op {op.name} on {', '.join(t.__name__ for t in types)}>"
+    # What is known of tensors alone stands where the op keeps what it found, and is forgotten with it.
+    known = op._found if all(own) else {}
+    calls = {"first": partial(_first, op), "record": partial(_record, op), "recording": RECORDING.get}
+    return _made(_TEMPLATE, op, words, {"known": known, **calls})
+
+
+def _made(template: str, op: Op, words: dict, names: dict) -> Callable:
+    """Return the function that a template describes, with its text where debuggers look for it."""
+    source = template.format(**words)
+    scope = {**names, "new": object.__new__, "EmberTensor": EmberTensor}
+    file = f"<op {op.name} on tensors, {hash(source):x}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     exec(compile(source, file, "exec"), scope)
     return scope[op.name]
+
+
+_OPERATOR = """\
+def {name}(x0, x1):
+    if type(x1) is EmberTensor and not (x0.requires_grad or x1.requires_grad):
+        try:
+            compute, family = known[x0.family][x1.family]
+        except KeyError:
+            return otherwise(x0, x1)
+        out = new(EmberTensor)
+        out.native = compute(x0.native, x1.native)
+        out.requires_grad = False
+        out.family = family
+        return out
+    return otherwise(x0, x1)
+"""
+
+
+def _operator(op: Op, otherwise: Callable) -> Callable:
+    """Return an operator of two tensors that goes the shortest way, and leaves all else to `otherwise`."""
+    return _made(_OPERATOR, op, {"name": op.name}, {"known": op._found, "otherwise": otherwise})
+
+
+for _name, _op in (BINARY | COMPARISONS).items():
+    _method = f"__{_name}__"
+    setattr(EmberTensor, _method, _operator(TABLE[_op], getattr(EmberTensor, _method)))
 
 
 def _arity(op: Op) -> int:

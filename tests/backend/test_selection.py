@@ -2,10 +2,6 @@
 
 import asyncio
 import logging
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import warnings
 
@@ -18,6 +14,7 @@ from ember_ml import backend, ops
 from ember_ml.backend import Backend, selection
 from ember_ml.backend.numpy_backend import NumPyBackend
 from ember_ml.core import TABLE, as_dtype
+from processes import in_a_new_process
 
 OTHERS = [name for name in ENGINES if name != "numpy"]
 needs_another = pytest.mark.skipif(not OTHERS, reason="NumPy alone is installed here")
@@ -30,11 +27,11 @@ def home(tmp_path, monkeypatch):
         for word in ("BACKEND", "DEVICE"):
             monkeypatch.delenv(f"{prefix}_{word}", raising=False)
     monkeypatch.setenv("EMBER_ML_HOME", str(tmp_path / "home"))
-    before = selection._Choice.name, selection._Choice.device, selection._Choice.found
+    before = selection._Choice.asked, selection._Choice.found
     devices = {name: b.device for name, b in selection._INSTANCES.items()}
-    selection._Choice.name = selection._Choice.device = selection._Choice.found = None
+    selection._Choice.asked = selection._Choice.found = None
     yield tmp_path / "home"
-    selection._Choice.name, selection._Choice.device, selection._Choice.found = before
+    selection._Choice.asked, selection._Choice.found = before
     for name, device in devices.items():
         selection._INSTANCES[name].device = device
 
@@ -43,24 +40,6 @@ def write(home, **files):
     home.mkdir(exist_ok=True)
     for name, text in files.items():
         (home / name.replace("dot_", ".")).write_text(text)
-
-
-def in_a_new_process(code, **environment):
-    """Run code in a process of its own, warnings as errors; return what it printed."""
-    settings = {
-        k: v for k, v in os.environ.items() if not k.lower().startswith("ember_ml_") and k != "JAX_ENABLE_X64"
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        env={**settings, "EMBER_ML_HOME": "/nonexistent", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout.strip()
 
 
 # Order: use_backend > set_backend > the environment > config > .backend > NumPy
@@ -169,7 +148,7 @@ def test_a_saved_backend_that_is_not_there_warns_once_and_falls_back(home, saved
 
 def test_a_saved_device_that_is_not_there_falls_back(home):
     write(home, dot_backend="numpy", dot_device="cuda")
-    with pytest.warns(UserWarning, match="has no device 'cuda' here; using numpy"):
+    with pytest.warns(UserWarning, match="has no device 'cuda' here; it has cpu; using numpy"):
         assert str(backend.get_backend()) == "numpy"
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from conftest import ENGINES, close
 from ember_ml import backend, ops
+from ember_ml.cli.laws import loss_of, smooth, weights_for
 from ember_ml.compiler import grad
 from ember_ml.core import tree
 from samples import cases, sample
-from test_table import loss_of, smooth, weights_for
 
 
 def smooth_cases():
@@ -19,16 +19,18 @@ def smooth_cases():
 
 
 CASES = list(smooth_cases())
-IDS = [f"{op.name}-{number}" for op, number in CASES]
+# Bases with more vectors than the matrix determines: torch refuses to differentiate one, and chooses another.
+COMPLETED = {("qr", 3), ("svd", 1), ("svd", 2), ("svd", 5)}
+WITH_TORCH = [(op, number) for op, number in CASES if (op.name, number) not in COMPLETED]
 
 
 def arguments(op, number, be):
     args, settings = sample(op, number, "float64")
-    weights = [be.array(w) for w in weights_for(op, args, settings)]
+    weights = [be.array(w) for w in weights_for(op, number)]
     return loss_of(op, settings, tree.map(be.array, args), weights)
 
 
-@pytest.mark.parametrize(("op", "number"), CASES, ids=IDS)
+@pytest.mark.parametrize(("op", "number"), WITH_TORCH, ids=[f"{op.name}-{n}" for op, n in WITH_TORCH])
 def test_our_gradient_is_that_of_torch(op, number):
     torch = pytest.importorskip("torch")
     with backend.use_backend("torch") as be:
@@ -43,9 +45,8 @@ def test_our_gradient_is_that_of_torch(op, number):
         close(mine, np.asarray(torch.zeros_like(x) if other is None else other), "float64")
 
 
-RULES = [
-    (op, number) for op, number in CASES if op.vjp is not None and number == 0
-]  # JAX takes a second an op
+# The first case alone, since JAX takes a second an op; it has no rule of its own for two of them.
+RULES = [(op, n) for op, n in CASES if op.vjp is not None and n == 0 and op.name not in ("eig", "nextafter")]
 
 
 @pytest.mark.parametrize(("op", "number"), RULES, ids=[op.name for op, _ in RULES])
@@ -125,5 +126,5 @@ def test_gradients_in_the_tails_are_finite(be):
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_op_without_a_rule_says_so_by_name(name):
     be = backend.get_backend(name)
-    with pytest.raises(TypeError, match="sort has no gradient rule"):
-        grad(lambda x: ops.sum(ops.sort(x)))(be.array(np.array([2.0, 1.0])))
+    with pytest.raises(TypeError, match="digamma has no gradient rule"):
+        grad(lambda x: ops.sum(ops.digamma(x)))(be.array(np.array([2.0, 1.0])))

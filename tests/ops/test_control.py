@@ -164,3 +164,137 @@ def test_nested_scans_differentiate(be):
     got = grad(f)(be.array(w), be.array(xs))
     close(got, numeric(host, [w, xs], 0), "float64", rtol=1e-6, atol=1e-7)
     close(compile(grad(f))(be.array(w), be.array(xs)), np.asarray(got), "float64")
+
+
+def test_while_loop_runs_as_long_as_its_condition_holds(be):
+    limit, step = be.array(np.float64(100.0)), be.array(np.float64(3.0))
+
+    def grown(x):
+        return ops.while_loop(
+            lambda val: ops.less(val["x"], ops.multiply(limit, 2.0)),  # from outside, as is `step`
+            lambda val: {"n": ops.add(val["n"], 1), "x": ops.multiply(val["x"], ops.square(step))},
+            {"n": 0, "x": x},
+        )
+
+    for run in (grown, compile(grown)):
+        last = run(be.array(np.float64(1.0)))
+        assert (int(last["n"]), float(last["x"])) == (3, 729.0)
+        never = run(be.array(np.float64(200.0)))
+        assert (int(never["n"]), float(never["x"])) == (0, 200.0)
+
+
+def test_while_loop_of_numbers_alone_belongs_to_the_active_engine(be):
+    i, fib, _ = ops.while_loop(
+        lambda v: ops.less(v[0], 10), lambda v: (ops.add(v[0], 1), v[2], ops.add(v[1], v[2])), (0, 0, 1)
+    )
+    assert be.owns(type(i))
+    assert int(fib) == 55
+
+
+def test_while_loops_nest_in_scans_and_read_values_of_outer_traces(be):
+    rows, w = be.array(np.array([1.0, 5.0, 20.0])), be.array(np.float64(2.0))
+
+    def f(w, rows):
+        def step(total, x):
+            x = ops.while_loop(lambda x: ops.less(x, 32.0), lambda x: ops.multiply(x, w), x)
+            return ops.add(total, x), x
+
+        return ops.scan(step, ops.zeros_like(w), rows)
+
+    for run in (f, compile(f)):
+        total, xs = run(w, rows)
+        np.testing.assert_array_equal(np.asarray(xs), [32.0, 40.0, 40.0])
+        assert float(total) == 112.0
+
+
+def test_random_ops_in_a_while_loop_draw_anew_in_each_step(be):
+    x = be.array(np.zeros((3,)))
+
+    def draws(x):
+        def body(val):
+            i, rows = val
+            drawn = ops.uniform((3,), dtype="float64", like=x)
+            return ops.add(i, 1), ops.where(ops.equal(ops.arange(3, like=x)[:, None], i), drawn, rows)
+
+        return ops.while_loop(lambda val: ops.less(val[0], 3), body, (0, ops.zeros((3, 3), dtype="float64")))
+
+    ops.set_seed(1)
+    for run in (draws, compile(draws)):
+        count, rows = run(x)
+        assert int(count) == 3
+        assert len(np.unique(np.asarray(rows))) == 9
+    with pytest.raises(TypeError, match="while_loop: the condition must draw no random numbers"):
+        ops.while_loop(lambda v: ops.less(ops.uniform((), like=x), 0.5), lambda v: v, x)
+
+
+def test_a_gradient_through_while_loop_is_refused_and_scan_named(be):
+    x = be.array(np.array([1.0, 2.0]))
+
+    def f(x):
+        doubled = ops.while_loop(lambda v: ops.less(ops.sum(v), 50.0), lambda v: ops.multiply(v, 2.0), x)
+        return ops.sum(doubled)
+
+    for run in (grad(f), compile(grad(f))):
+        with pytest.raises(TypeError, match=r"while_loop has no gradient.*use scan"):
+            run(x)
+    # what does not depend on the loop has its gradient still
+    got = grad(lambda x: ops.sum(ops.multiply(x, ops.stop_gradient(f(x)))))(x)
+    close(got, np.array([96.0, 96.0]), "float64")
+
+
+def test_a_while_loop_that_cannot_be_is_refused_in_clear_words(be):
+    x = be.array(np.zeros((2,), "float32"))
+    with pytest.raises(TypeError, match=r"the condition must return a single truth, got bool \(2,\)"):
+        ops.while_loop(lambda v: ops.less(v, 1.0), lambda v: v, x)
+    with pytest.raises(ValueError, match=r"while_loop: the carry must stay float32 \(2,\), but the body"):
+        ops.while_loop(lambda v: ops.less(ops.sum(v), 1.0), lambda v: ops.sum(v), x)
+
+
+def test_map_stacks_what_a_function_gives_for_each_row(be):
+    xs = {"a": be.array(X), "b": be.array(X[..., 0])}
+
+    def f(row):
+        return ops.sum(ops.square(row["a"]), axis=-1), ops.exp(row["b"])
+
+    squares, powers = ops.map(f, xs)
+    close(squares, (X**2).sum(-1), "float64")
+    loose = {"rtol": 1e-6} if be == "mlx" else {}  # its float64 exp of a whole array, a declared gap
+    close(powers, np.exp(X[..., 0]), "float64", **loose)
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 4, 7, 100])
+@pytest.mark.parametrize("axis", [0, -2])
+def test_map_blocks_equals_the_function_of_the_whole(be, block_size, axis):
+    rows, w = np.moveaxis(RNG.normal(size=(7, 2, 3)), 0, axis), be.array(W)
+
+    def f(x, y):
+        return ops.tanh(ops.matmul(x, w)), ops.sum(ops.multiply(x, y), axis=-1, keepdims=True)
+
+    def g(x, y):
+        return ops.map_blocks(f, x, y, block_size=block_size, axis=axis)
+
+    x, y = be.array(rows), be.array(np.cos(rows))
+    for run in (g, compile(g)):
+        for got, want in zip(run(x, y), f(x, y), strict=True):
+            close(got, np.asarray(want), "float64")
+    sliced = grad(lambda x: ops.sum(g(x, y)[0]))(x)
+    close(sliced, np.asarray(grad(lambda x: ops.sum(f(x, y)[0]))(x)), "float64")
+
+
+def test_map_blocks_never_shows_its_function_more_than_a_block():
+    seen = []
+
+    def f(x):
+        seen.append(tuple(x.shape))
+        return ops.negative(x)
+
+    ops.map_blocks(f, np.ones((10, 2)), block_size=4)
+    assert seen == [(4, 2), (2, 2)]
+
+
+def test_map_blocks_refuses_what_does_not_fit(be):
+    x = be.array(np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"map_blocks: sizes along axis 0 must agree, got \[3, 4\]"):
+        ops.map_blocks(ops.add, x, x[:3], block_size=2)
+    with pytest.raises(ValueError, match="a block has at least one row, got block_size 0"):
+        ops.map_blocks(ops.negative, x, block_size=0)

@@ -245,5 +245,5 @@ def test_a_long_chain_neither_recurses_nor_overflows():
 
 
 def test_an_op_without_a_rule_says_so_by_name(be):
-    with pytest.raises(TypeError, match="sort has no gradient rule"):
-        ops.sort(leaf(X)).sum().backward()
+    with pytest.raises(TypeError, match="digamma has no gradient rule"):
+        ops.digamma(leaf(X)).sum().backward()

@@ -229,13 +229,7 @@ def test_arrays_move_between_engines_with_their_dtype(be):
     assert type(moved) is np.ndarray
 
 
-def test_moving_is_a_copy_that_says_what_it_cannot_do():
-    values = A.copy()
-    moved = tensor.to_backend(tensor.convert_to_tensor(values), "torch")
-    back = tensor.to_backend(moved, "numpy")
-    values[0, 0] = 99
-    moved.data[0, 0] = 77
-    assert back[0, 0].item() == 1
+def test_moving_says_what_it_cannot_do():
     with pytest.raises(TypeError, match="mlx has no dtype complex128"):
         tensor.to_backend(np.array([1j]), "mlx")
     w = tensor.array([1.0], requires_grad=True)

@@ -96,6 +96,95 @@ def test_the_gradient_of_writing_falls_on_old_and_new(be, index):
         np.testing.assert_array_equal(np.asarray(new.grad), np.full(new.shape, 6.0))
 
 
+SMALL = {
+    "a number, by nothing": ((), ...),
+    "a number, by a new axis": ((), None),
+    "a number, by a truth": ((), np.array(True)),
+    "a number, by an untruth": ((), np.array(False)),
+    "a cube, by a truth": ((2, 3), np.array(True)),
+    "a truth beside a slice": ((2, 3), (np.array(False), slice(1, None))),
+    "a truth beside an array": ((2, 3), (np.array(True), np.array([1, -1]))),
+    "no rows, by a mask": ((0, 3), np.zeros(0, bool)),
+    "no rows, by no integers": ((0, 3), np.zeros(0, int)),
+    "no rows, backwards": ((0, 3), slice(None, None, -1)),
+    "no columns, by rows": ((2, 0), np.array([1, 1, 0])),
+    "no columns, by a mask": ((2, 0), np.zeros((2, 0), bool)),
+    "far beyond the ends": ((4,), slice(-9, 9, 3)),
+    "backwards from beyond": ((4,), slice(9, -9, -2)),
+    "nothing left, backwards": ((4,), slice(1, 3, -1)),
+    "no places of two axes": ((2, 3), (np.zeros((0, 2), int), np.zeros((1, 2), int))),
+}
+
+
+@pytest.mark.parametrize(("shape", "index"), SMALL.values(), ids=SMALL)
+def test_small_and_empty_arrays_are_numpys_too(be, shape, index):
+    base = np.arange(np.prod(shape, dtype=int), dtype="float32").reshape(shape)
+    got, want = made(base)[own(index)], base[index]
+    assert got.shape == want.shape
+    np.testing.assert_array_equal(np.asarray(got), want)
+    for values in (np.full(want.shape, -2, "float32"), -5.0):
+        x, changed = made(base), base.copy()
+        x[own(index)] = made(values) if isinstance(values, np.ndarray) else values
+        changed[index] = values
+        np.testing.assert_array_equal(np.asarray(x), changed)
+
+
+def drawn(rng):
+    """Return a shape and an index of any mixture for it."""
+    shape = tuple(int(n) for n in rng.integers(0, 4, rng.integers(0, 4)))
+    parts, axis = [], 0
+    while axis < len(shape) and rng.random() < 0.85:
+        n = shape[axis]
+        kind = rng.integers(0, 7)
+        if kind == 0:
+            start, stop = (None if rng.random() < 0.3 else int(rng.integers(-5, 6)) for _ in range(2))
+            parts.append(slice(start, stop, int(rng.choice([1, 2, -1, -2]))))
+        elif kind == 1 and n:
+            parts.append(int(rng.integers(-n, n)))
+        elif kind in (2, 3) and n:
+            parts.append(rng.integers(-n, n, [(2,), (1,), (2, 1), (1, 2)][rng.integers(0, 4)]))
+        elif kind == 4:
+            parts.append(rng.random(n) < 0.5)
+        elif kind == 5 and axis + 1 < len(shape):
+            parts.append(rng.random(shape[axis : axis + 2]) < 0.5)
+            axis += 1
+        else:
+            parts.append(slice(None))
+        axis += 1
+        if rng.random() < 0.1:
+            parts.append([None, np.array(rng.random() < 0.5)][rng.integers(0, 2)])
+    if rng.random() < 0.3:
+        parts.append(...)
+    return shape, tuple(parts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_mixture_reads_and_writes_as_numpy_has_it(be, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(25 if be != "jax" else 8):  # JAX compiles each shape
+        shape, index = drawn(rng)
+        base = np.arange(np.prod(shape, dtype=int), dtype="float32").reshape(shape)
+        try:
+            want = base[index]
+        except IndexError:
+            with pytest.raises(IndexError, match=r"do not broadcast|out of bounds"):
+                made(base)[own(index)]
+            continue
+        got = made(base)[own(index)]
+        assert got.shape == want.shape, (shape, index)
+        np.testing.assert_array_equal(np.asarray(got), want)
+        values = rng.normal(size=want.shape).astype("float32")
+        x, changed = made(base), base.copy()
+        x[own(index)] = made(values)
+        changed[index] = values
+        np.testing.assert_array_equal(np.asarray(x), changed)
+
+
+def test_arrays_that_do_not_fit_together_are_an_error_of_the_index(be):
+    with pytest.raises(IndexError, match=r"index: arrays of shapes \(2,\) and \(3,\) do not broadcast"):
+        made(CUBE)[tensor.array([0, 1]), tensor.array([0, 1, 2])]
+
+
 def test_single_integers_may_be_tensors_and_numpy_scalars(be):
     x = made(CUBE)
     np.testing.assert_array_equal(np.asarray(x[tensor.array(2)]), CUBE[2])
@@ -213,7 +302,7 @@ def test_updates_that_do_not_fit_are_refused(be):
     x = made(CUBE)
     with pytest.raises(ValueError, match="slice_update: updates of shape"):
         x[0] = tensor.ones((3, 3))
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="index_update: updates of shape"):
         x[tensor.array([0, 1])] = tensor.ones((3, 4, 5))
 
 

@@ -1,4 +1,4 @@
-"""Activations as modules, and by name."""
+"""Activations as modules, as functions, and by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.nn.modules.module import Module
+from ember_ml.ops import relu, sigmoid, softmax, softplus, tanh
 
 ACTIVATIONS: dict[str, Callable] = {
     name: getattr(ops, name)
@@ -36,28 +37,28 @@ class ReLU(Module):
     """max(x, 0)."""
 
     def forward(self, x: Any) -> Any:
-        return ops.relu(x)
+        return relu(x)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
     def forward(self, x: Any) -> Any:
-        return ops.tanh(x)
+        return tanh(x)
 
 
 class Sigmoid(Module):
     """1 / (1 + e**-x)."""
 
     def forward(self, x: Any) -> Any:
-        return ops.sigmoid(x)
+        return sigmoid(x)
 
 
 class Softplus(Module):
     """log(1 + e**x)."""
 
     def forward(self, x: Any) -> Any:
-        return ops.softplus(x)
+        return softplus(x)
 
 
 class LeCunTanh(Module):
@@ -74,4 +75,4 @@ class Softmax(Module):
         self.axis = axis
 
     def forward(self, x: Any) -> Any:
-        return ops.softmax(x, axis=self.axis)
+        return softmax(x, axis=self.axis)

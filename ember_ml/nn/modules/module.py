@@ -21,7 +21,6 @@ from ember_ml.core.spec import spec_of
 from ember_ml.nn.modules.parameter import Parameter
 from ember_ml.tensor import EmberTensor, no_grad
 from ember_ml.tensor.conversion import bare, engine_of, native, owner_of, to_engine
-from ember_ml.tensor.ember_tensor import copied
 
 
 class Module:
@@ -367,5 +366,4 @@ def _as_in(tensor: EmberTensor, value: Any, name: str) -> Any:
     given = native(value)
     if tuple(given.shape) != tensor.shape:
         raise ValueError(f"load_state_dict: {name} has shape {tuple(given.shape)}, expected {tensor.shape}")
-    data = native(to_engine(given, tensor.backend), tensor.dtype, tensor.device)
-    return copied(data) if data is given else data
+    return native(to_engine(given, tensor.backend, copy=True), tensor.dtype, tensor.device)

@@ -1,0 +1,76 @@
+"""Ways to an engine's function for arguments that it does not take as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ember_ml.core import Op, as_dtype, op_named, tree
+from ember_ml.core.dispatch import SCALARS
+from ember_ml.core.dtypes import promote
+
+if TYPE_CHECKING:
+    from ember_ml.backend.base import Backend
+
+
+def on_host(backend: Backend, op: Op, *args: Any, **attrs: Any) -> Any:
+    """Compute by NumPy: the arrays go over, without a copy where that can be, and the results come back."""
+    from ember_ml.backend.host import host_engine
+
+    like = next((x for x in (*tree.leaves(args), attrs.get("like")) if backend.owns(type(x))), None)
+    engine = host_engine()
+
+    def over(x: Any) -> Any:
+        return backend.to_numpy(x) if backend.owns(type(x)) else x
+
+    out = engine.implementation(op)(*tree.map(over, args), **{k: over(v) for k, v in attrs.items()})
+    return tree.map(lambda x: backend.from_host(engine.to_numpy(x), None, like), out)
+
+
+def mended(backend: Backend, op: Op, compute: Callable, x: Any, **attrs: Any) -> Any:
+    """Compute on the engine, but by NumPy an array with a value at which engines leave C99's rules."""
+    from ember_ml.backend.host import AT_CORNERS, has_corners
+
+    values = backend.values_of(x)
+    if values is None or not has_corners(values):
+        return compute(x, **attrs)
+    if op.name in AT_CORNERS:
+        return backend.from_host(AT_CORNERS[op.name](values), None, x)
+    return backend.on_host(op)(x, **attrs)
+
+
+def all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute with Python numbers made arrays of the engine."""
+    return implementation(*(None if a is None else backend.array(a) for a in args), **attrs)
+
+
+def with_items(implementation: Callable, foreign: list[type], *args: Any, **attrs: Any) -> Any:
+    """Compute with another engine's scalars made Python numbers."""
+    return implementation(*tree.map(lambda a: a.item() if type(a) in foreign else a, args), **attrs)
+
+
+def alike(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute with the Python numbers of a sequence made arrays that change no dtype more than need be."""
+    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
+    own = as_dtype(like.dtype)
+
+    def array(a: Any) -> Any:
+        return (
+            op_named("full").function((), a, dtype=promote(own, type(a)), like=like)
+            if type(a) in SCALARS
+            else a
+        )
+
+    return implementation(*tree.map(array, args), **attrs)
+
+
+def lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute with Python numbers made arrays by the engine's own `lift`."""
+    like = next(a for a in args if type(a) not in SCALARS)
+    return implementation(*(backend.lift(a, like) if type(a) in SCALARS else a for a in args), **attrs)
+
+
+def checked(backend: Backend, op: Op, compute: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute after looking at the indices, since engines differ in what they do with a wrong one."""
+    backend.check_places(op, args, attrs)
+    return compute(*args, **attrs)

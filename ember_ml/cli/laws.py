@@ -1,0 +1,291 @@
+"""The laws: what holds for every op of the table, on every engine.
+
+The tests hold our engines to them, `ember-ml backends --check` a user's. A law is a function of a backend and
+a case; it raises AssertionError where it is broken, and returns why where it does not apply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ember_ml import ops
+from ember_ml.backend import Backend, use_backend
+from ember_ml.cli.samples import DATA_DEPENDENT, call, cases, sample, takes_floats
+from ember_ml.compiler import compile, grad
+from ember_ml.core import Op, Spec, as_dtype, tree
+from ember_ml.core.dtypes import real_of
+from ember_ml.core.trace import constant
+
+TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-12, 1e-13)}  # rtol, atol: a claim, stated once
+_EXACT = ("b", "i", "u")
+
+
+class Case(NamedTuple):
+    """An op of the table, which of its samples, and the float dtype of what is drawn."""
+
+    op: Op
+    number: int
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.op.name}-{self.number} {self.dtype}"
+
+
+def all_cases(dtypes: tuple[str, ...] = tuple(TOLERANCE)) -> list[Case]:
+    """Return every sample of every op, in each of these dtypes."""
+    return [Case(op, number, dtype) for op, number in cases() for dtype in dtypes]
+
+
+def close(got: Any, want: Any, dtype: str = "float32", *, rtol: Any = None, atol: Any = None) -> None:
+    """Assert that numbers agree as closely as their dtype promises, unless the caller says why not."""
+    default = TOLERANCE[str(dtype)]
+    np.testing.assert_allclose(
+        np.asarray(got, dtype=np.result_type(want)),
+        want,
+        rtol=default[0] if rtol is None else rtol,
+        atol=default[1] if atol is None else atol,
+    )
+
+
+# The laws
+
+
+def value_agrees_with_numpy(be: Backend, case: Case) -> str | None:
+    """The value of an op is NumPy's, to the precision of its dtype."""
+    args, settings = sample(*case)
+    if reason := _passed_over(be, case.op, args, settings):
+        return reason
+    got = call(case.op, native(be, args), {**settings, **_key(case.op, be)})
+    loose = tolerance(be, case)
+    for g, w in zip(tree.leaves(got), value_on_numpy(case), strict=True):
+        assert be.owns(type(g)), f"the result is no array of {be} but {type(g).__name__}"
+        if w.dtype.kind in _EXACT:
+            np.testing.assert_array_equal(be.to_numpy(g), w)
+        else:
+            narrow = real_of(as_dtype(w.dtype))
+            close(be.to_numpy(g), w, case.dtype if narrow == case.dtype else "float32", **loose)
+    return None
+
+
+def rules_tell_the_truth(be: Backend, case: Case) -> str | None:
+    """The shape and the dtype of a result are those that the op's rules tell."""
+    args, settings = sample(*case)
+    if reason := _passed_over(be, case.op, args, settings):
+        return reason
+    got = call(case.op, native(be, args), {**settings, **_key(case.op, be)})
+    specs = tree.map(lambda a: Spec(a.shape, as_dtype(a.dtype)), args)
+    if case.op.name in DATA_DEPENDENT:
+        with raises(TypeError, "compiled code does not know"):
+            call(case.op, specs, settings)
+        return None
+    if case.op.creates:
+        key = {"key": Spec((2,), as_dtype("uint32"))} if "key" in case.op.arrays else {}
+        specs, settings = [], {**settings, **key, "like": Spec((), as_dtype("float32"))}
+    for g, t in zip(tree.leaves(got), tree.leaves(call(case.op, specs, settings)), strict=True):
+        _same((tuple(g.shape), as_dtype(g.dtype)), (t.shape, t.dtype))
+    return None
+
+
+def arguments_are_not_changed(be: Backend, case: Case) -> str | None:
+    """An op leaves its arguments as they are."""
+    args, settings = sample(*case)
+    if not be.mutable:
+        return "arrays do not change here"
+    if reason := _passed_over(be, case.op, args, settings):
+        return reason
+    given = native(be, tree.map(np.copy, args))
+    for x in tree.leaves(given):
+        if isinstance(x, np.ndarray):
+            x.flags.writeable = False
+    call(case.op, given, {**settings, **_key(case.op, be)})
+    tree.map(lambda x, a: np.testing.assert_array_equal(be.to_numpy(x), a), given, args)
+    return None
+
+
+def gradient_agrees_with_finite_differences(be: Backend, case: Case) -> str | None:
+    """The gradient of an op, at float64, is the slope that its values show."""
+    op = case.op
+    args, settings = sample(op, case.number, "float64")
+    if not smooth(op, args):
+        return "no gradient by contract"
+    if not be.supports("float64"):
+        return f"{be} has no float64"
+    if reason := _passed_over(be, op, args, settings):
+        return reason
+    weights = [be.array(w) for w in weights_for(op, case.number)]
+    f, floats = loss_of(op, settings, native(be, args), weights)
+    places = tuple(range(len(floats)))
+    if op.vjp is None and op.linearize is None and op.body is None:
+        with raises(TypeError, f"{op.name} has no gradient rule"):
+            grad(f, places)(*floats)
+        return None
+    # central differences in float64 are good to about 1e-9; MLX's float64 to 1e-6 in a few functions
+    loose = be == "mlx"
+    for g, want in zip(grad(f, places)(*floats), slopes_on_numpy(op, case.number), strict=True):
+        close(be.to_numpy(g), want, "float64", rtol=1e-5 if loose else 1e-6, atol=5e-6 if loose else 1e-7)
+    return None
+
+
+def compiled_equals_eager(be: Backend, case: Case) -> str | None:
+    """A compiled function returns what the op returns eagerly, dtype and shape included."""
+    op = case.op
+    args, settings = sample(*case)
+    if op.creates:
+        given = [be.array(np.array([3, 4], "uint32"))]
+    elif reason := _passed_over(be, op, args, settings):
+        return reason
+    else:
+        given = native(be, args)
+
+    def function(*arrays: Any) -> Any:
+        if not op.creates:
+            return call(op, list(arrays), settings)
+        keys = {"key": arrays[0]} if _key(op, be) else {}
+        return call(op, [], {**settings, **keys, "like": arrays[0]})
+
+    if op.name in DATA_DEPENDENT:
+        with raises(TypeError, "compiled code does not know"):
+            compile(function, be)(*given)
+        return None
+    for g, w in zip(tree.leaves(compile(function, be)(*given)), tree.leaves(function(*given)), strict=True):
+        _same((tuple(g.shape), as_dtype(g.dtype)), (tuple(w.shape), as_dtype(w.dtype)))
+        if as_dtype(w.dtype).kind not in ("float", "complex"):
+            np.testing.assert_array_equal(be.to_numpy(g), be.to_numpy(w))
+        else:
+            narrow = real_of(as_dtype(w.dtype)).name
+            close(be.to_numpy(g), be.to_numpy(w), narrow, **tolerance(be, case))
+    return None
+
+
+LAWS: dict[str, Callable[[Backend, Case], str | None]] = {
+    "values": value_agrees_with_numpy,
+    "shapes and dtypes": rules_tell_the_truth,
+    "arguments unchanged": arguments_are_not_changed,
+    "gradients": gradient_agrees_with_finite_differences,
+    "compiled code": compiled_equals_eager,
+}
+
+
+# What NumPy says. Remembered, since a user's backend may come to own NumPy's arrays.
+
+
+@cache
+def value_on_numpy(case: Case) -> list[np.ndarray]:
+    """Return what NumPy computes for a case, the results in order."""
+    args, settings = sample(*case)
+    with use_backend("numpy") as numpy:
+        got = call(case.op, args, {**settings, **_key(case.op, numpy)})
+    return [np.asarray(x) for x in tree.leaves(got)]
+
+
+@cache
+def weights_for(op: Op, number: int) -> list[np.ndarray]:
+    """Return a random weight for each value that an op returns at float64."""
+    rng = np.random.default_rng(1)
+
+    def drawn(o: np.ndarray) -> np.ndarray:
+        return rng.normal(size=o.shape) + (1j * rng.normal(size=o.shape) if np.iscomplexobj(o) else 0)
+
+    return [drawn(o) for o in value_on_numpy(Case(op, number, "float64"))]
+
+
+@cache
+def slopes_on_numpy(op: Op, number: int) -> list[np.ndarray]:
+    """Return the gradients that central differences of an op's weighted results show."""
+    args, settings = sample(op, number, "float64")
+    reference, wide = loss_of(op, settings, args, weights_for(op, number))
+    found = []
+    for k, a in enumerate(wide):
+        want = np.zeros_like(a)
+        for i, unit in product(np.ndindex(a.shape), (1, 1j) if np.iscomplexobj(a) else (1,)):
+            shifted = []
+            for step in (1e-6, -1e-6):
+                moved = [x.copy() for x in wide]
+                moved[k][i] += step * unit
+                shifted.append(reference(*moved))
+            want[i] += unit * (shifted[0] - shifted[1]) / 2e-6
+        found.append(want)
+    return found
+
+
+# What the laws share
+
+
+def smooth(op: Op, args: list) -> bool:
+    """Whether the law of gradients applies: floats in, and not constant by contract."""
+    return takes_floats(op, args) and op.vjp is not constant and not op.creates
+
+
+def loss_of(op: Op, settings: dict, args: Any, weights: list) -> tuple[Callable, list]:
+    """Return a function of the float arrays of an op, its outputs weighted and summed; and those arrays."""
+    flat, structure = tree.flatten(args)
+    places = [i for i, a in enumerate(flat) if as_dtype(a.dtype).kind in ("float", "complex")]
+
+    def weighted(o: Any, w: Any) -> Any:
+        kind = as_dtype(w.dtype).kind
+        return ops.sum(ops.real(ops.multiply(o, w)) if kind == "complex" else ops.multiply(o, w))
+
+    def f(*values: Any) -> Any:
+        full = list(flat)
+        for place, value in zip(places, values, strict=True):
+            full[place] = value
+        outs = tree.leaves(call(op, tree.unflatten(structure, full), settings))
+        parts = [weighted(o, w) for o, w in zip(outs, weights, strict=True)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = ops.add(total, part)
+        return total
+
+    return f, [flat[i] for i in places]
+
+
+def native(be: Backend, args: Any) -> Any:
+    """Return NumPy arguments as a backend's."""
+    return tree.map(be.array, args)
+
+
+def tolerance(be: Backend, case: Case) -> dict:
+    """Return the tolerance that a gap in accuracy claims, if there is one."""
+    for gap in be.gaps:
+        if gap.when == "accuracy" and gap.covers(case.op.name, [case.dtype]):
+            return {"rtol": gap.tolerance, "atol": gap.tolerance}
+    return {}
+
+
+def _key(op: Op, be: Backend) -> dict:
+    return {"key": be.array(np.array([3, 4], "uint32"))} if "key" in op.arrays and op.creates else {}
+
+
+def _passed_over(be: Backend, op: Op, args: list, settings: dict) -> str | None:
+    """Say why a case does not apply: a dtype is missing, or a gap refuses it, which it then must."""
+    dtypes = [str(a.dtype) for a in tree.leaves(args)]
+    if lacking := [d for d in dtypes if not be.supports(d)]:
+        return f"{be} has no {lacking[0]}"
+    for gap in be.gaps:
+        if gap.when == "eager" and gap.dtypes is not None and gap.covers(op.name, dtypes):
+            with raises(TypeError, gap.reason):
+                call(op, native(be, args), settings)
+            return gap.reason
+    return None
+
+
+def _same(got: Any, want: Any) -> None:
+    assert got == want, f"got {got}, the rules say {want}"
+
+
+@contextmanager
+def raises(kind: type[Exception], words: str) -> Iterator[None]:
+    """Assert that an error of this kind is raised, with these words in it."""
+    try:
+        yield
+    except kind as error:
+        assert re.search(re.escape(words), str(error)), f"the error says {error!r}, not {words!r}"
+    else:
+        raise AssertionError(f"no {kind.__name__} is raised, which should say {words!r}")

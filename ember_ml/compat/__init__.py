@@ -1,0 +1,1 @@
+"""For people who come from elsewhere: other libraries' names for what is here. Re-exports and spellings."""

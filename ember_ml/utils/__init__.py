@@ -1,0 +1,1 @@
+"""Names under which the seeds look for what lives elsewhere."""
