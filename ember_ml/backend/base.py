@@ -66,7 +66,7 @@ class Backend(Vocabulary, Standard, Interpreter):
     plain: ClassVar[frozenset[str]] = frozenset()
     renames: ClassVar[dict[str, str]] = {}
     lifts: ClassVar[frozenset[str]] = frozenset()  # ops whose Python scalars must be made arrays first
-    most_dimensions: ClassVar[int | None] = None  # how many axes an array may have, if there is a limit
+    most_dimensions: ClassVar[int] = 64  # how many axes an array may have: NumPy, where it is read, sets it
     mended: ClassVar[frozenset[str]] = frozenset()  # ops that NumPy computes at corners of the complex plane
     gaps: ClassVar[tuple[Gap, ...]] = ()
 

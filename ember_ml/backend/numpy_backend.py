@@ -23,7 +23,6 @@ class NumPyBackend(Backend):
     name = "numpy"
     array_types = (np.ndarray, np.generic)
     scalar_types = (np.generic,)
-    most_dimensions = 64
     mended = frozenset({"expm1", "tan", "tanh"})
     mutable = True
     xp = raw = np

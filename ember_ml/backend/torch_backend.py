@@ -58,7 +58,6 @@ class TorchBackend(Backend):
         **{op: f"linalg.{op}" for op in ("cholesky", "det", "eig", "qr", "slogdet", "solve", "svd")},
     }
     lifts = frozenset(_LIFTED.split())
-    most_dimensions = 64
     mended = frozenset({"acos", "expm1", "log1p", "tan", "tanh"})
     gaps = (
         *(Gap(op, _WHY, ("uint16", "uint32", "uint64"), "host") for op in _NO_UNSIGNED.split()),

@@ -15,6 +15,7 @@ from typing import Any
 from ember_ml import ops
 from ember_ml.backend import Backend, get_backend
 from ember_ml.core import DType, as_dtype
+from ember_ml.core.dispatch import owner_of as owner_of_type
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.op import ALIASES, TABLE
 from ember_ml.core.operators import BINARY, COMPARISONS, Operators
@@ -364,11 +365,19 @@ def _in_place(op: str) -> Callable:
 
 def _compared(op: str) -> Callable:
     def method(self: EmberTensor, other: Any) -> Any:
-        if other is None or isinstance(other, str):
+        if not _is_number_or_array(other):
             return NotImplemented  # Python's own answer: they are not equal
         return TABLE[op].function(self, other)
 
     return method
+
+
+def _is_number_or_array(x: Any) -> bool:
+    try:
+        owner_of_type(type(x))
+    except LookupError:
+        return False
+    return x is not None
 
 
 for _name, _op in BINARY.items():

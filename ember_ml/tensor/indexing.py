@@ -162,7 +162,9 @@ def _is_mask_of(x: Any, index: Any) -> bool:
 
 def _fits(mask: Any, shape: tuple, before: Sequence) -> None:
     at = sum(part is not None for part in before)
-    if (region := shape[at : at + len(shape_of(mask))]) != shape_of(mask):
+    region, sizes = shape[at : at + len(shape_of(mask))], shape_of(mask)
+    # As in NumPy and the standard's tests, an axis of size 0 fits every axis: nothing is chosen.
+    if len(region) != len(sizes) or any(m not in (n, 0) for m, n in zip(sizes, region, strict=True)):
         raise IndexError(f"index: a mask of shape {shape_of(mask)} does not fit the axes of shape {region}")
 
 

@@ -226,6 +226,7 @@ def test_devices_and_namespace(be):
 def test_what_the_namespace_says_of_itself(be):
     info = xp.__array_namespace_info__()
     assert set(info.capabilities()) == {"boolean indexing", "data-dependent shapes", "max dimensions"}
+    assert all(type(v) is t for v, t in zip(info.capabilities().values(), (bool, bool, int), strict=True))
     assert info.default_device() in info.devices()
     assert info.default_dtypes() == {
         "real floating": "float32", "complex floating": "complex64", "integral": "int64", "indexing": "int64",

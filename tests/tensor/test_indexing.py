@@ -324,3 +324,16 @@ def test_an_index_of_another_engine_is_refused():
     x = tensor.to_backend(tensor.array([1.0, 2.0]), "torch")
     with pytest.raises(TypeError, match="take: arrays of different backends"):
         x[np.array([0])]
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (2, 0), (0, 0), (0,)])
+def test_a_mask_with_an_axis_of_size_0_chooses_nothing(be, sizes):
+    """As in NumPy, and as the standard's own tests ask."""
+    values = np.arange(6.0, dtype="float32").reshape(2, 3)
+    x, mask = EmberTensor(be.array(values)), EmberTensor(be.array(np.zeros(sizes, bool)))
+    got = x[mask]
+    np.testing.assert_array_equal(np.asarray(got), values[np.zeros(sizes, bool)])
+    x[mask] = 7.0
+    np.testing.assert_array_equal(np.asarray(x), values)
+    with pytest.raises(IndexError, match=r"a mask of shape \(1, 3\) does not fit the axes of shape \(2, 3\)"):
+        x[EmberTensor(be.array(np.zeros((1, 3), bool)))]

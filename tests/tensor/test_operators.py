@@ -113,7 +113,9 @@ def test_what_is_no_array_is_refused(be):
         ops.add(made(A), [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"matmul: inner sizes differ, \(2, 3\) @ \(2, 3\)"):
         made(A) @ made(B)
-    assert (made(A) == None) is False  # noqa: E711
+    for other in (None, "a", object(), (1, 2), [1, 2], int):  # test suites compare with all sorts of things
+        assert (made(A) == other) is False
+        assert (made(A) != other) is True
     assert made(A) != "a"
 
 
