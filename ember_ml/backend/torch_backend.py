@@ -259,6 +259,8 @@ class TorchBackend(Backend):
         wanted = None if dtype is None else self.native_dtype(dtype)
         if wanted is torch.uint64 or (wanted is None and x.dtype in _SIGNED):
             return function(x.to(torch.uint64).view(torch.int64), **settings).view(torch.uint64)
+        if wanted is None and not (x.is_floating_point() or x.is_complex()):
+            wanted = torch.int64  # also over no axis, where a wrapper would leave the dtype as it is
         return function(x, dtype=wanted, **settings)
 
     def mirrored(self, x):

@@ -205,8 +205,8 @@ def _squared_size(x):
 def vector_norm(x, /, axis=None, keepdims=False, ord=2):
     """The length of vectors along an axis, or several together (all without one): (sum |x|**ord)**(1/ord).
 
-    `ord` inf gives the largest |x|, -inf the smallest, 0 the number of values that are not 0. The gradient of
-    the length (ord 2) of a vector of zeros is 0.
+    `ord` inf gives the largest |x| (0 of nothing), -inf the smallest, 0 the number of values that are not 0.
+    The gradient of the length (ord 2) of a vector of zeros is 0.
     """
     if isinstance(ord, str):
         raise ValueError(f"ord must be a number for vectors, got {ord!r}")
@@ -217,7 +217,7 @@ def vector_norm(x, /, axis=None, keepdims=False, ord=2):
         return where(nothing, 0, sqrt(where(nothing, 1, total)))
     size = abs(x)
     if ord in (math.inf, -math.inf):
-        return (max if ord > 0 else min)(size, axis=axis, keepdims=keepdims)
+        return (_largest if ord > 0 else min)(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return sum(astype(not_equal(size, 0), dtype=as_dtype(size.dtype)), axis=axis, keepdims=keepdims)
     if ord == 1:
@@ -239,12 +239,19 @@ def matrix_norm(x, /, keepdims=False, ord="fro"):
     if ord == "fro":
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
-        choose = {"nuc": sum, 2: max, -2: min}[ord]
+        choose = {"nuc": sum, 2: _largest, -2: min}[ord]
         found = choose(svdvals(x), axis=-1)
     else:
         sums = sum(abs(x), axis=-2 if ord in (1, -1) else -1)
-        found = (max if ord > 0 else min)(sums, axis=-1)
+        found = (_largest if ord > 0 else min)(sums, axis=-1)
     return reshape(found, shape=(*batch, 1, 1)) if keepdims else found
+
+
+def _largest(sizes, axis, keepdims=False):
+    """Return the largest of numbers that are not negative; 0 of none."""
+    shape = shape_of(sizes)
+    empty = 0 in [shape[i] for i in as_axes(axis, len(shape))]
+    return (sum if empty else max)(sizes, axis=axis, keepdims=keepdims)
 
 
 _MATRIX_NORMS = ("fro", "nuc", 1, 2, math.inf, -1, -2, -math.inf)

@@ -211,6 +211,18 @@ def test_norms_are_numpys(be, kind):
     close(ops.norm(given[0, 0], ord=3), np.linalg.norm(x[0, 0], ord=3), **SINGLE)
 
 
+def test_the_largest_of_no_sizes_is_0(be):
+    """As NumPy 2.4 has it; the smallest of none is still an error."""
+    nothing, flat = be.array(np.zeros((0, 3), "float32")), be.array(np.zeros((2, 3, 0), "float32"))
+    assert float(ops.vector_norm(nothing, ord=np.inf)) == 0
+    assert np.asarray(ops.vector_norm(nothing, axis=0, ord=np.inf)).tolist() == [0, 0, 0]
+    for ord in (np.inf, 1, 2):
+        assert np.asarray(ops.matrix_norm(nothing, ord=ord)).tolist() == 0
+        assert np.asarray(ops.matrix_norm(flat, ord=ord)).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="no values to choose from"):
+        ops.vector_norm(nothing, ord=-np.inf)
+
+
 def test_the_length_of_nothing_has_no_slope(be):
     slope = grad(lambda x: ops.sum(ops.vector_norm(x, axis=1)))(be.array(np.array([[0.0, 0.0], [3.0, 4.0]])))
     close(slope, np.array([[0.0, 0.0], [0.6, 0.8]]), "float64")

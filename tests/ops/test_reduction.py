@@ -214,3 +214,13 @@ def test_closeness_of_nans_and_of_unsigned_integers(be):
     one, two = (be.array(np.array([n], "uint8")) for n in (1, 2))
     assert host(ops.isclose(one, two, atol=1.0)).all()
     assert host(ops.isclose(two, one, atol=1.0)).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float32"])
+def test_reducing_over_no_axis_keeps_every_value_in_the_dtype_of_the_sum(be, dtype):
+    x = np.array([[0, 1, 1]], dtype)
+    for op, reference in ((ops.sum, np.sum), (ops.count_nonzero, np.count_nonzero)):
+        got = op(be.array(x), axis=())
+        want = reference(x, axis=()) if op is ops.sum else (x != 0).astype("int64")
+        assert as_dtype(got.dtype) == str(want.dtype)
+        np.testing.assert_array_equal(np.asarray(got), want)
