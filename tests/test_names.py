@@ -108,7 +108,11 @@ def test_the_lists_are_read():
 
 @pytest.mark.parametrize(("seed", "home", "name"), NAMES)
 def test_a_listed_name_is_public_documented_and_tested(seed, home, name):
-    value = found(home, name)
+    try:
+        value = found(home, name)
+    except ImportError as absent:  # an engine's class, where the engine is not installed
+        assert "pip install 'ember-ml[" in str(absent)
+        return
     if callable(value):
         assert (inspect.getdoc(value) or "").strip(), f"{home}.{name} says nothing of itself"
         assert (inspect.getdoc(value) or "").strip() != (inspect.getdoc(object) or "")

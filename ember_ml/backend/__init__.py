@@ -1,5 +1,6 @@
 """Engines: how each differs from the op table, and which one is active. Importing this loads none."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ember_ml.backend.base import Backend as Backend
@@ -15,8 +16,6 @@ from ember_ml.backend.device import set_default_device as set_default_device
 from ember_ml.backend.device import set_device as set_device
 from ember_ml.backend.device import synchronize as synchronize
 from ember_ml.backend.device import to_device as to_device
-from ember_ml.backend.files import load as load
-from ember_ml.backend.files import save as save
 from ember_ml.backend.namespaces import enter
 from ember_ml.backend.proxy import BackendManager as BackendManager
 from ember_ml.backend.proxy import backend as backend
@@ -36,6 +35,8 @@ from ember_ml.backend.standard import override as override
 
 if TYPE_CHECKING:
     from ember_ml.backend.cupy_backend import CupyBackend as CupyBackend
+    from ember_ml.backend.files import load as load
+    from ember_ml.backend.files import save as save
     from ember_ml.backend.jax_backend import JaxBackend as JaxBackend
     from ember_ml.backend.mlx_backend import MLXBackend as MLXBackend
     from ember_ml.backend.numpy_backend import NumPyBackend as NumPyBackend
@@ -62,8 +63,10 @@ def __getattr__(name: str) -> Any:
     """Return an engine's class, loaded when asked for. Raises ImportError where it is not installed."""
     if name in _CLASSES:
         return backend_class(_CLASSES[name])
+    if name in ("load", "save"):
+        return getattr(importlib.import_module("ember_ml.backend.files"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CLASSES})
+    return sorted({*globals(), *_CLASSES, "load", "save"})

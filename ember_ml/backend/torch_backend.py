@@ -302,11 +302,11 @@ class TorchBackend(Backend):
 
     @override
     def softmax(self, x, axis):
-        return torch.softmax(x, dim=axis) if x.numel() else TABLE["softmax"].define(x, axis=axis)
+        return torch.softmax(x, dim=axis) if _is_usual(x) else TABLE["softmax"].define(x, axis=axis)
 
     @override
     def log_softmax(self, x, axis):
-        return torch.log_softmax(x, dim=axis) if x.numel() else TABLE["log_softmax"].define(x, axis=axis)
+        return torch.log_softmax(x, dim=axis) if _is_usual(x) else TABLE["log_softmax"].define(x, axis=axis)
 
     @override
     def relu(self, x):
@@ -468,3 +468,8 @@ def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
 
 def _is_backward(part: Any) -> bool:
     return type(part) is slice and (part.step or 1) < 0
+
+
+def _is_usual(x: torch.Tensor) -> bool:
+    """Whether it holds fractions, and any at all: torch takes no integers here, and gives nothing of nothing."""
+    return x.is_floating_point() and x.numel() > 0

@@ -4,6 +4,7 @@ from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, shape_of
 from ember_ml.ops.comparison import greater
+from ember_ml.ops.creation import with_fractions
 from ember_ml.ops.elementwise import (
     abs,
     add,
@@ -156,6 +157,7 @@ def _softmax_vjp(g, out, x, axis):
 @composite(kinds=REAL, vjp=_softmax_vjp)
 def softmax(x, /, axis=-1):
     """e**x scaled to sum to 1 along an axis."""
+    x = with_fractions(x)
     e = exp(subtract(x, max(x, axis=axis, keepdims=True)))
     return divide(e, sum(e, axis=axis, keepdims=True))
 
@@ -166,4 +168,5 @@ def softmax(x, /, axis=-1):
 )
 def log_softmax(x, /, axis=-1):
     """log(softmax(x)), without overflow."""
+    x = with_fractions(x)
     return subtract(x, logsumexp(x, axis=axis, keepdims=True))

@@ -143,3 +143,13 @@ def asarray(obj, *, dtype=None, device=None, copy=None, like=None):
 )
 def astype(x, /, dtype):
     """The values in another dtype: floats become integers by cutting, numbers become truths by `!= 0`."""
+
+
+def with_fractions(x):
+    """Return an array of integers in the default float, and anything else as it is.
+
+    For what subtracts before it divides or exponentiates: unsigned integers do not go below 0.
+    """
+    dtype = getattr(x, "dtype", None)
+    whole = dtype is not None and as_dtype(dtype).kind in ("uint", "int")
+    return astype(x, dtype=Defaults.float) if whole else x

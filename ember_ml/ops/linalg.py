@@ -4,12 +4,12 @@ import math
 from operator import index as as_integer
 from typing import Any, NamedTuple
 
-from ember_ml.core.dtypes import FLOATING, NUMERIC, as_dtype, inexact, real_of
+from ember_ml.core.dtypes import NUMERIC, as_dtype, real_of
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, reduced, shape_of
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater, not_equal
-from ember_ml.ops.creation import astype, eye, zeros
+from ember_ml.ops.creation import astype, eye, with_fractions, zeros
 from ember_ml.ops.decompositions import (
     adjoint,
     as_seen,
@@ -51,11 +51,6 @@ class LstsqResult(NamedTuple):
     singular_values: Any
 
 
-def _with_fractions(x):
-    dtype = as_dtype(x.dtype)
-    return x if dtype.kind in FLOATING else astype(x, dtype=inexact(dtype))
-
-
 def _cutoff(x, s, rtol):
     """Return the size up to which singular values (..., k) count as 0, as (..., 1)."""
     if rtol is None:
@@ -92,7 +87,7 @@ def pinv(x, /, rtol=None):
     unless given. The gradient takes them to be 0 and to stay so.
     """
     matrices(x)
-    x = _with_fractions(x)
+    x = with_fractions(x)
     u, s, vh = svd(x, full_matrices=False)
     return matmul(columns_times(adjoint(vh), _inverted(x, s, rtol)), adjoint(u))
 
@@ -112,7 +107,7 @@ def _lstsq(a, b, rcond):
         raise ValueError(
             f"matrices of shape {shape_of(a)} and right-hand sides of shape {shape_of(b)} do not fit"
         )
-    a, right = _with_fractions(a), _with_fractions(expand_dims(b, axis=-1) if one else b)
+    a, right = with_fractions(a), with_fractions(expand_dims(b, axis=-1) if one else b)
     solution, factors, left = _least_squares(a, right, rcond)
     squares = sum(_squared_size(left), axis=-2)
     if n <= m:
@@ -178,7 +173,7 @@ def lstsq(a, b, /, rcond=None):
 def matrix_rank(x, /, rtol=None):
     """How many singular values are larger than `rtol` times the largest; the default is that of `pinv`."""
     matrices(x)
-    s = svdvals(_with_fractions(x))
+    s = svdvals(with_fractions(x))
     return sum(greater(s, _cutoff(x, s, rtol)), axis=-1)
 
 
@@ -210,7 +205,7 @@ def vector_norm(x, /, axis=None, keepdims=False, ord=2):
     """
     if isinstance(ord, str):
         raise ValueError(f"ord must be a number for vectors, got {ord!r}")
-    x = _with_fractions(x)
+    x = with_fractions(x)
     if ord == 2:
         total = sum(_squared_size(x), axis=axis, keepdims=keepdims)
         nothing = equal(total, 0)
@@ -235,7 +230,7 @@ def matrix_norm(x, /, keepdims=False, ord="fro"):
     *batch, _, _ = matrices(x)
     if ord not in _MATRIX_NORMS:
         raise ValueError(f"ord must be 'fro', 'nuc', 1, 2, inf, -1, -2 or -inf, got {ord!r}")
-    x = _with_fractions(x)
+    x = with_fractions(x)
     if ord == "fro":
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):

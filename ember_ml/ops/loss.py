@@ -9,6 +9,7 @@ import math
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
 from ember_ml.ops.activation import log_softmax, relu, softplus
+from ember_ml.ops.creation import with_fractions
 from ember_ml.ops.elementwise import (
     abs,
     add,
@@ -31,13 +32,13 @@ SMALLEST = 1e-7
 @composite()
 def mse(y_true, y_pred, /, axis=None, keepdims=False):
     """The mean of (y_pred - y_true)**2."""
-    return mean(square(subtract(y_pred, y_true)), axis=axis, keepdims=keepdims)
+    return mean(square(subtract(with_fractions(y_pred), y_true)), axis=axis, keepdims=keepdims)
 
 
 @composite()
 def mean_absolute_error(y_true, y_pred, /, axis=None, keepdims=False):
     """The mean of |y_pred - y_true|."""
-    return mean(abs(subtract(y_pred, y_true)), axis=axis, keepdims=keepdims)
+    return mean(abs(subtract(with_fractions(y_pred), y_true)), axis=axis, keepdims=keepdims)
 
 
 @composite(domain=(0.1, 0.9))
@@ -68,7 +69,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, /, from_logits=False, axis=N
 @composite()
 def huber_loss(y_true, y_pred, /, delta=1.0, axis=None, keepdims=False):
     """The mean of e**2 / 2 for errors e up to delta, and of delta * (|e| - delta / 2) beyond (Huber 1964)."""
-    size = abs(subtract(y_pred, y_true))
+    size = abs(subtract(with_fractions(y_pred), y_true))
     near = minimum(size, delta)
     each = add(multiply(square(near), 0.5), multiply(subtract(size, near), delta))
     return mean(each, axis=axis, keepdims=keepdims)
@@ -77,7 +78,7 @@ def huber_loss(y_true, y_pred, /, delta=1.0, axis=None, keepdims=False):
 @composite()
 def log_cosh_loss(y_true, y_pred, /, axis=None, keepdims=False):
     """The mean of log(cosh(y_pred - y_true)), without overflow."""
-    error = subtract(y_pred, y_true)
+    error = subtract(with_fractions(y_pred), y_true)
     return mean(subtract(logaddexp(error, negative(error)), math.log(2)), axis=axis, keepdims=keepdims)
 
 
@@ -98,7 +99,7 @@ def quantile_loss(y_true, y_pred, /, quantile=0.5, axis=None, keepdims=False):
     """The mean of max(q e, (q - 1) e) for e = t - p, least at the q-quantile (Koenker, Bassett 1978)."""
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be between 0 and 1, got {quantile}")
-    error = subtract(y_true, y_pred)
+    error = subtract(with_fractions(y_true), y_pred)
     each = maximum(multiply(error, quantile), multiply(error, quantile - 1))
     return mean(each, axis=axis, keepdims=keepdims)
 

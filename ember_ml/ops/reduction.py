@@ -17,7 +17,7 @@ from ember_ml.core.rules import (
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, logical_not
 from ember_ml.ops.control import stop_gradient
-from ember_ml.ops.creation import astype, zeros_like
+from ember_ml.ops.creation import astype, with_fractions, zeros_like
 from ember_ml.ops.cumulative import cumulative_prod
 from ember_ml.ops.elementwise import (
     abs,
@@ -155,6 +155,7 @@ def argmin(x, /, axis=None, keepdims=False):
 @composite()
 def logsumexp(x, /, axis=None, keepdims=False):
     """log(sum(e**x)), without overflow; -inf where all values are."""
+    x = with_fractions(x)
     top = stop_gradient(max(x, axis=axis, keepdims=True))
     top = where(isfinite(top), top, zeros_like(top))
     total = log(sum(exp(subtract(x, top)), axis=axis, keepdims=keepdims))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from conftest import close
 from ember_ml import ops
@@ -96,3 +97,13 @@ def test_the_settings_of_activations(be):
 
 def test_elu_keeps_its_digits_near_0(be):
     close(ops.elu(be.array(np.array([-1e-6], "float32"))), np.expm1([-1e-6]))
+
+
+def test_unsigned_integers_do_not_wrap_below_0(be):
+    t, p = be.array(np.array([3, 1, 200], "uint8")), be.array(np.array([1, 2, 100], "uint8"))
+    close(ops.mse(t, p), np.float32((4 + 1 + 100**2) / 3))
+    close(ops.mean_absolute_error(t, p), np.float32(103 / 3))
+    x = np.array([3, 1, 2], "uint8")
+    close(ops.softmax(be.array(x)), special.softmax(x.astype("float32")))
+    close(ops.log_softmax(be.array(x)), special.log_softmax(x.astype("float32")))
+    close(ops.logsumexp(be.array(x)), np.float32(special.logsumexp(x.astype("float32"))))
