@@ -471,5 +471,5 @@ def _is_backward(part: Any) -> bool:
 
 
 def _is_usual(x: torch.Tensor) -> bool:
-    """Whether it holds fractions, and any at all: torch takes no integers here, and gives nothing of nothing."""
+    """Whether it holds fractions, and any at all: torch takes no integers and gives nothing of nothing."""
     return x.is_floating_point() and x.numel() > 0
