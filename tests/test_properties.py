@@ -21,7 +21,7 @@ from ember_ml.compiler import compile, vjp
 from ember_ml.core import TABLE, Spec, as_dtype, rules, tree
 from ember_ml.core.trace import constant
 from ember_ml.tensor import EmberTensor
-from samples import WRITTEN, call, cases, sample
+from samples import DATA_DEPENDENT, WRITTEN, call, cases, sample
 
 OPS = sorted({op.name for op, _ in cases()})
 DTYPES = {
@@ -175,7 +175,10 @@ def agree(got, want, gap):
             close(np.asarray(g), np.asarray(w), rules.real_of(w.dtype), **loose)
 
 
-@pytest.mark.parametrize("name", OPS)
+COMPILABLE = [name for name in OPS if not TABLE[name].creates and name not in DATA_DEPENDENT]
+
+
+@pytest.mark.parametrize("name", COMPILABLE)
 def test_compiled_and_differentiated_on_numpy(name):
     op, be = TABLE[name], backend.get_backend("numpy")
 
@@ -184,7 +187,7 @@ def test_compiled_and_differentiated_on_numpy(name):
     @given(calls(op))
     def holds(case):
         args, given_settings = case
-        if op.creates or told(op, args, given_settings) == (None, None) or told(op, args, given_settings)[1]:
+        if told(op, args, given_settings)[1]:  # refused by contract; that all engines agree is the test above
             return
         before = tree.map(np.copy, args)
         want, of_values = computed(be, op, args, given_settings)

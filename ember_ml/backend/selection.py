@@ -79,9 +79,10 @@ def get_backend(name: str | Backend | None = None) -> Backend:
 def set_backend(backend: str | Backend, device: str | None = None, *, persist: bool = False) -> None:
     """Make a backend (and device) the default of this process; with `persist`, of later ones too.
 
-    It serves creation without an array argument; arrays that exist choose their own engine.
+    It serves creation without an array argument; arrays that exist choose their own engine. Raises ValueError
+    for an unknown name and for an engine that cannot compute here, ImportError for one that is not installed.
     """
-    chosen = get_backend(backend)
+    chosen = _working(backend)
     _choose(chosen, chosen.device if device is None and chosen is backend else device)
     if persist:
         _save(chosen.name, device)
@@ -90,10 +91,18 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
 @contextlib.contextmanager
 def use_backend(backend: str | Backend) -> Iterator[Backend]:
     """Make a backend the default within a context; threads and async tasks keep their own."""
-    chosen = get_backend(backend)
+    chosen = _working(backend)
     _tell_chosen(chosen)
     with chosen.activated():
         yield chosen
+
+
+def _working(backend: str | Backend) -> Backend:
+    """Return a backend that is about to be chosen, if it computes here."""
+    chosen = get_backend(backend)
+    if not chosen.works():
+        raise ValueError(f"backend {chosen.name!r} is installed, but cannot compute here: no device answers")
+    return chosen
 
 
 def available_backends() -> list[str]:
@@ -249,7 +258,7 @@ def _look_up() -> tuple[str, str]:
     """Return the first choice that works, and its source; one that does not warns, once, and gives NumPy."""
     for name, device, source in _sources():
         try:
-            backend = get_backend(name)
+            backend = _working(name)
             if device is not None:
                 backend.check_device(device)
                 backend.device = device

@@ -506,3 +506,22 @@ def test_jax_64_bits_stay_off_where_the_environment_says_so():
     print(jax.config.read("jax_enable_x64"), eh.get_backend().supports("float64"))
     """
     assert in_a_new_process(code, JAX_ENABLE_X64="0") == "False False"
+
+
+def test_an_engine_that_cannot_compute_here_is_refused_when_it_is_chosen():
+    """As CuPy without a GPU: it can be imported, and fails at its first array."""
+
+    class Idle(Backend):
+        def works(self):
+            return False
+
+    backend.register_backend("idle", Idle)
+    try:
+        before = backend.get_backend()
+        for choose in (backend.set_backend, lambda name: backend.use_backend(name).__enter__()):
+            with pytest.raises(ValueError, match="backend 'idle' is installed, but cannot compute here"):
+                choose("idle")
+        assert backend.get_backend() is before
+        assert "idle" not in backend.available_backends()
+    finally:
+        backend.unregister_backend("idle")

@@ -32,7 +32,7 @@ def arguments(op, number, be):
 
 @pytest.mark.parametrize(("op", "number"), WITH_TORCH, ids=[f"{op.name}-{n}" for op, n in WITH_TORCH])
 def test_our_gradient_is_that_of_torch(op, number):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is the oracle")
     with backend.use_backend("torch") as be:
         f, floats = arguments(op, number, be)
         ours = grad(f, tuple(range(len(floats))))(*floats)
@@ -51,7 +51,7 @@ RULES = [(op, n) for op, n in CASES if op.vjp is not None and n == 0 and op.name
 
 @pytest.mark.parametrize(("op", "number"), RULES, ids=[op.name for op, _ in RULES])
 def test_our_rule_is_that_of_jax(op, number):
-    jax = pytest.importorskip("jax")
+    jax = pytest.importorskip("jax", reason="jax is the oracle")
     with backend.use_backend("jax") as be:
         f, floats = arguments(op, number, be)
         places = tuple(range(len(floats)))

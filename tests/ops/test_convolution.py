@@ -7,7 +7,7 @@ from conftest import close
 from ember_ml import ops
 from ember_ml.compiler import compile, grad
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is the oracle")
 
 SIZES = {1: (9,), 2: (8, 7), 3: (5, 6, 4)}
 KERNELS = {1: (3,), 2: (3, 2), 3: (2, 3, 2)}

@@ -8,7 +8,7 @@ from conftest import close
 from ember_ml import ops
 from ember_ml.compiler import grad
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is the oracle")
 F = torch.nn.functional
 RNG = np.random.default_rng(0)
 TRUTH, GUESS = RNG.normal(size=(2, 3, 4)) * 2

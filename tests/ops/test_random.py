@@ -16,7 +16,7 @@ SEEDS = [0, 2**40 + 7]
 
 @pytest.fixture
 def jax():
-    jax = pytest.importorskip("jax")
+    jax = pytest.importorskip("jax", reason="jax is the oracle")
     with backend.use_backend("jax"):
         pass  # 64-bit mode, as our arrays of 64 bits need
     return jax
