@@ -102,13 +102,11 @@ def naive(case: Case) -> Callable:
         return loss, {"w1": slope.T @ x, "b1": slope.sum(axis=0)}
 
     def deep(p, x, y):
-        z1 = x @ p["w1"].T + p["b1"]
-        h1 = np.maximum(z1, 0)
-        z2 = h1 @ p["w2"].T + p["b2"]
-        h2 = np.maximum(z2, 0)
+        h1 = np.maximum(x @ p["w1"].T + p["b1"], 0)
+        h2 = np.maximum(h1 @ p["w2"].T + p["b2"], 0)
         loss, d3 = head(h2 @ p["w3"].T + p["b3"], y)
-        d2 = (d3 @ p["w3"]) * (z2 > 0)
-        d1 = (d2 @ p["w2"]) * (z1 > 0)
+        d2 = (d3 @ p["w3"]) * (h2 > 0)
+        d1 = (d2 @ p["w2"]) * (h1 > 0)
         return loss, {
             "w1": d1.T @ x,
             "b1": d1.sum(axis=0),
@@ -227,29 +225,37 @@ def numba_by_hand(case: Case) -> Callable:
 # Libraries that differentiate by themselves
 
 
-def ember(case: Case, engine: str = "numpy", speed: bool = False) -> Callable:
-    """Return our compiled step on an engine; `speed` is whether Numba may be used."""
+def engine_named(name: str, speed: bool = False) -> Any:
+    """Return one of our backends; `speed` is whether NumPy's may use Numba."""
     import ember_ml
+    from ember_ml.backend.numpy_backend import NumPyBackend
+
+    return NumPyBackend(enable_optimizations=speed) if name == "numpy" else ember_ml.get_backend(name)
+
+
+def ember_parts(case: Case, engine: Any) -> tuple[Callable, tuple]:
+    """Return the loss as our users write it, and its arguments on an engine."""
     from ember_ml import ops
-    from ember_ml.compiler import value_and_grad
-
-    if engine == "numpy":
-        from ember_ml.backend.numpy_backend import NumPyBackend
-
-        chosen = NumPyBackend(enable_optimizations=speed)
-    else:
-        chosen = ember_ml.get_backend(engine)
 
     def loss(p, x, y):
         out = network(p, x, ops.relu)
-        return (
-            ops.sparse_categorical_crossentropy(y, out, from_logits=True) if case.labels else ops.mse(y, out)
-        )
+        if case.labels:
+            return ops.sparse_categorical_crossentropy(y, out, from_logits=True)
+        return ops.mse(y, out)
 
     params, x, y = case.arrays()
-    step = ember_ml.compile(value_and_grad(loss), chosen)
-    given = {name: chosen.array(value) for name, value in params.items()}, chosen.array(x), chosen.array(y)
-    return awaited(step, *given) if engine == "jax" else partial(step, *given)
+    given = {name: engine.array(value) for name, value in params.items()}
+    return loss, (given, engine.array(x), engine.array(y))
+
+
+def ember(case: Case, name: str = "numpy", speed: bool = False) -> Callable:
+    """Return our compiled step on an engine."""
+    from ember_ml.compiler import compile, value_and_grad
+
+    engine = engine_named(name, speed)
+    loss, given = ember_parts(case, engine)
+    step = compile(value_and_grad(loss), engine)
+    return awaited(step, *given) if name == "jax" else partial(step, *given)
 
 
 def awaited(step: Callable, *given: Any) -> Callable:
@@ -339,8 +345,8 @@ CONTENDERS: dict[str, tuple[str, str, Callable[[Case], Callable]]] = {
     "numba": ("Numba by hand", "numba", numba_by_hand),
     "ember": ("ember_ml, NumPy", "ember_ml", ember),
     "ember-speed": ("ember_ml, NumPy and Numba", "numba", partial(ember, speed=True)),
-    "ember-torch": ("ember_ml, torch", "torch", partial(ember, engine="torch")),
-    "ember-jax": ("ember_ml, JAX", "jax", partial(ember, engine="jax")),
+    "ember-torch": ("ember_ml, torch", "torch", partial(ember, name="torch")),
+    "ember-jax": ("ember_ml, JAX", "jax", partial(ember, name="jax")),
     "jax": ("jax.jit by hand", "jax", jax_by_hand),
     "torch": ("torch eager", "torch", torch_eager),
     "autograd": ("HIPS autograd", "autograd", hips),
