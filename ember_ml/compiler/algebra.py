@@ -28,7 +28,7 @@ from ember_ml.ops.shape import matrix_transpose, permute_dims, reshape
 ALGEBRA: dict[str, Callable] = {}
 STRENGTH: dict[str, Callable] = {}
 BROADCAST = [op.name for op in TABLE.values() if op.shape is broadcast and op.body is None]
-MADE = ("zeros", "ones", "full", "arange", "eye", "linspace")
+MADE = ("zeros", "ones", "full", "arange", "eye", "linspace", "asarray")
 MOST = 1 << 16  # elements of an array that a program holds ready
 PRECISE = ("float32", "float64", "complex64", "complex128")
 

@@ -13,8 +13,8 @@ from ember_ml.core.graph import retraced
 
 PASSES: dict[str, Callable[[Graph, Backend], Graph]] = {
     "expand": lambda graph, engine: expand(graph, lambda op: not engine.supplies(op)),
-    "algebra": lambda graph, engine: algebra(graph),
     "strength": lambda graph, engine: strength(graph),
+    "algebra": lambda graph, engine: algebra(graph),
     "merge": lambda graph, engine: merge_repeated(graph),
     "layout": lambda graph, engine: keep_layout(graph),
     "engine": lambda graph, engine: retraced(graph, rules=engine.rewrites) if engine.rewrites else graph,
