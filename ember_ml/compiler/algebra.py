@@ -1,5 +1,8 @@
 """What says the same as an op with less work, as rules written in ops.
 
+`ALGEBRA` leaves out what changes nothing, and computes with a number where an array holds nothing else.
+`STRENGTH` replaces slow operations by quick ones: small powers and division by a number by multiplication.
+
 A rule takes an op's arguments and settings, as a gradient rule does, and returns what to compute instead, or
 None. It is asked when the op is recorded, so what it looks at has been simplified already. An answer of
 another shape or dtype than the op's own is passed over. Results stay what they were up to rounding and the
@@ -13,11 +16,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ember_ml.backend import Backend
-from ember_ml.core import TABLE, Graph, Op, Traced, op_named, spec_of
+from ember_ml.core import TABLE, Op, Traced, op_named, spec_of
 from ember_ml.core.dispatch import AMBIENT, SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import retraced
 from ember_ml.core.rules import as_axes, broadcast, broadcast_shapes, reduced, reshaped, shape_of
 from ember_ml.core.trace import made_by
 from ember_ml.ops.creation import full
@@ -33,34 +34,26 @@ MOST = 1 << 16  # elements of an array that a program holds ready
 PRECISE = ("float32", "float64", "complex64", "complex128")
 
 
-def algebra(graph: Graph) -> Graph:
-    """Leave out what changes nothing, and compute with a number where an array holds nothing else."""
-    return retraced(graph, rules=ALGEBRA)
+def foldings() -> dict[str, Callable]:
+    """Return the rules by which small arrays that are the same at each call are made once.
+
+    What follows from such arrays alone is then computed while the rest is recorded.
+    """
+    return {name: _made_now(op_named(name)) for name in MADE}
 
 
-def strength(graph: Graph) -> Graph:
-    """Replace slow operations by quick ones: small powers and division by a number by multiplication."""
-    return retraced(graph, rules=STRENGTH)
+def _made_now(op: Op) -> Callable:
+    def rule(**attrs: Any) -> Any:
+        made = op.infer((), attrs)
+        if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
+            return None
+        outside = AMBIENT.set(None)  # it is computed, not recorded
+        try:
+            return op.apply(**attrs)
+        finally:
+            AMBIENT.reset(outside)
 
-
-def fold(graph: Graph, engine: Backend) -> Graph:
-    """Make small arrays that are the same at each call once, and all that follows from them alone."""
-
-    def made(op: Op) -> Callable:
-        def rule(**attrs: Any) -> Any:
-            made = op.infer((), attrs)
-            if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
-                return None
-            outside = AMBIENT.set(None)  # it is computed, not recorded
-            try:
-                return op.apply(**attrs)
-            finally:
-                AMBIENT.reset(outside)
-
-        return rule
-
-    with engine.activated():
-        return retraced(graph, rules={name: made(op_named(name)) for name in MADE})
+    return rule
 
 
 def _rule(rules: dict[str, Callable], *names: str) -> Callable[[Callable], Callable]:

@@ -6,15 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ember_ml.core.graph import Graph, Step, Var, retraced
-from ember_ml.core.op import Op, op_named
+from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.op import op_named
 from ember_ml.core.spec import Spec
-
-
-def expand(graph: Graph, dissolves: Callable[[Op], bool]) -> Graph:
-    """Return the graph with the composites that `dissolves` names replaced by their bodies."""
-    held = any(step.op.body is not None and dissolves(step.op) for step in graph.steps)
-    return retraced(graph, expands=dissolves) if held else graph
 
 
 def merge_repeated(graph: Graph) -> Graph:
