@@ -251,11 +251,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
     op_casts, _ = op.dtype(specs, attrs)
     if op_casts is None:
         return args
-    if type(op_casts) is not tuple and all(
-        trace.lower(x).dtype == op_casts for x in args if type(x) is Traced
-    ):
-        if all(type(x) in _PLAIN for x in args):
-            return args
+    plain = all(type(x) in _PLAIN for x in args)
+    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
+        return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
     cast = [
