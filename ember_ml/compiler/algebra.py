@@ -265,6 +265,20 @@ def _stop_gradient(x: Any) -> Any:
     return x
 
 
+@_rule(ALGEBRA, "exp")
+def _softmax_of_parts(x: Any) -> Any:
+    """exp(z - (log(s) + m)) with s = sum(exp(z - m)), the gradient of a cross-entropy, needs no new exp."""
+    if (outer := made_by(x, "subtract")) is None or (both := made_by(outer.args[1], "add")) is None:
+        return None
+    for logarithm, m in (both.args, both.args[::-1]):
+        if (log := made_by(logarithm, "log")) and (total := made_by(log.args[0], "sum")):
+            exp = made_by(total.args[0], "exp")
+            inner = exp and made_by(exp.args[0], "subtract")
+            if inner and inner.args[0] is outer.args[0] and inner.args[1] is m:
+                return divide(total.args[0], log.args[0])
+    return None
+
+
 for _name in BROADCAST:
     ALGEBRA[_name] = _with_smaller(_name, ALGEBRA.get(_name))
 
