@@ -45,10 +45,7 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | None
         rows = [batching.moved(leaves[i], axes[i], 0) for i in places]
 
         def flat(*values: Any) -> Any:
-            full = list(leaves)
-            for place, value in zip(places, values, strict=True):
-                full[place] = value
-            args, settings = tree.unflatten(structure, full)
+            args, settings = tree.unflatten(structure, tree.merged(leaves, places, values))
             return f(*args, **settings)
 
         specs = [Spec(shape_of(x)[1:], spec_of(x).dtype) for x in rows]

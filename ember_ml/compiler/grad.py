@@ -7,13 +7,14 @@ from functools import update_wrapper
 from typing import Any
 
 from ember_ml.compiler.batching import vmap
-from ember_ml.core import Op, spec_of, tree
+from ember_ml.core import Op, Spec, spec_of, tree
 from ember_ml.core.batching import spread
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import Step
+from ember_ml.core.graph import Step, trace_graph
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
+from ember_ml.core.tree import merged
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -105,10 +106,7 @@ def with_chosen(
             raise ValueError(f"{name}: argument {place} was asked for, but {len(args)} were given")
 
     def of_chosen(*chosen: Any) -> Any:
-        full = list(args)
-        for place, value in zip(places, chosen, strict=True):
-            full[place] = value
-        return f(*full, **settings)
+        return f(*merged(args, places, chosen), **settings)
 
     return of_chosen, [args[i] for i in places]
 
@@ -132,7 +130,8 @@ class custom_vjp:
         definition.__name__ = (
             f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
         )
-        self._op = Op(definition, body=self._compute, linearize=self._linearize, batch=self._batch)
+        rules = {"spec": self._specs, "linearize": self._linearize, "batch": self._batch}
+        self._op = Op(definition, body=self._compute, **rules)
 
     def defvjp(self, forward: Callable, backward: Callable) -> None:
         """Set the forward and the backward rule."""
@@ -151,6 +150,15 @@ class custom_vjp:
     def _compute(self, *values: Any, structure: tuple) -> tuple:
         outs, self._structures[structure] = tree.flatten(self.f(*tree.unflatten(structure, values)))
         return tuple(outs)
+
+    def _specs(self, *values: Any, structure: tuple) -> tuple:
+        places = [i for i, x in enumerate(values) if type(x) is Spec]
+
+        def flat(*given: Any) -> tuple:
+            return self._compute(*merged(values, places, given), structure=structure)
+
+        # recorded and not inferred, since f may use operators, which specs have not
+        return trace_graph(flat, [values[i] for i in places], expands=lambda op: False)[0].out_specs
 
     def _batch(self, step: Step, args: list, size: int) -> tuple:
         assert self.forward is not None and self.backward is not None

@@ -18,8 +18,9 @@ from ember_ml.core.reverse import linearize
 from ember_ml.core.rules import kept, same
 from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
+from ember_ml.core.tree import merged
 from ember_ml.ops.batching import branched, looped, scanned
-from ember_ml.ops.scan_gradient import ScanGradient, merged, whole
+from ember_ml.ops.scan_gradient import ScanGradient, whole
 
 
 @primitive(shape=same, dtype=kept, vjp=constant)

@@ -211,6 +211,24 @@ def test_a_rule_of_ones_own_is_used_eagerly_compiled_and_in_a_loop(be):
         close(run(x), want.astype("float32"))
 
 
+def test_a_rule_of_ones_own_holds_beside_another_dtype_and_with_operators(be):
+    @custom_vjp
+    def f(x, n):
+        return x * 1.0 + n * 0
+
+    f.defvjp(lambda x, n: (x * 1.0, None), lambda kept, g: (g * 10.0, None))
+    x, n = number(be, [1.0, 2.0]), number(be, 2, "int32")
+
+    def looped(x):
+        last, _ = ops.scan(lambda c, _: (f(c, n), None), x, length=2)
+        return ops.sum(last)
+
+    for run in both(looped, be):
+        close(run(x), np.array(3.0))
+    for run in both(grad(looped), be):
+        close(run(x), np.full(2, 100.0))
+
+
 def test_a_rule_of_ones_own_takes_trees(be):
     @custom_vjp
     def f(p):
