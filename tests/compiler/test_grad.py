@@ -78,6 +78,13 @@ def test_an_argument_used_twice_collects_both_parts(be):
     close(grad(lambda x: ops.sum(x * x + ops.concat([x, x])[1:3]))(x), np.array([3.0, 5.0]))
 
 
+def test_numpys_own_numbers_have_gradients():
+    """np.float64 is a Python float, and an array all the same."""
+    x = np.float64(4.0)
+    close(grad(lambda x: ops.power(ops.add(x, 5.0), 0.5))(x), 1 / 6, "float64")
+    close(grad(lambda x: ops.power(2.0, ops.add(x, -1.0)))(x), 8 * np.log(2), "float64")
+
+
 def test_broadcasting_is_undone(be):
     a, b = number(be, np.ones((2, 1, 3))), number(be, np.ones((4, 1)))
     ga, gb = grad(lambda a, b: ops.sum(a * b), (0, 1))(a, b)
