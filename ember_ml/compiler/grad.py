@@ -14,6 +14,7 @@ from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Step, trace_graph
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
+from ember_ml.core.trace import named
 from ember_ml.core.tree import merged
 
 
@@ -65,7 +66,7 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
     def run(*args: Any, **settings: Any) -> tuple:
         of_chosen, chosen = with_chosen(f, argnums, args, settings, "grad")
         result = vjp(of_chosen, *chosen, has_aux=has_aux)
-        value, pull = result[:2]
+        value, pull = named(result[0], "value"), result[1]
         if spec_of(value).shape != ():
             raise ValueError(
                 f"grad: the function must return a single number, got shape {spec_of(value).shape}"

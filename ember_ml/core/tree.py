@@ -59,6 +59,17 @@ def merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
     return merged
 
 
+def paths(structure: tuple) -> list[tuple]:
+    """Return where each leaf stands: the keys and places that lead to it."""
+    if structure == LEAF:
+        return [()]
+    if structure == NONE:
+        return []
+    kind, keys, children = structure
+    steps = keys or getattr(kind, "_fields", None) or range(len(children))
+    return [(step, *rest) for step, child in zip(steps, children, strict=True) for rest in paths(child)]
+
+
 def describe(structure: tuple) -> str:
     """Return a structure as one would write it, with `*` for a leaf."""
     if structure == LEAF:
