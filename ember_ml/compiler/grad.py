@@ -124,7 +124,7 @@ class custom_vjp:
         self.forward: Callable | None = None
         self.backward: Callable | None = None
         self._structures: dict[tuple, tuple] = {}  # of the result, by that of the arguments
-        update_wrapper(self, f)
+        update_wrapper(self, f, updated=())
 
         def definition(*arrays: Any, structure: tuple) -> None: ...
 
