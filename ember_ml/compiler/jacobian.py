@@ -34,9 +34,9 @@ def jvp(f: Callable, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
         raise TypeError(
             "jvp: primals and tangents are tuples, with one entry for each argument of the function"
         )
-    primals = tree.map(lambda x: as_float_array(x, "jvp"), tuple(primals))
-    directions = _as_tangents(primals, tuple(tangents))
-    value, pull, *aux = vjp(f, *primals, has_aux=has_aux)
+    point = tree.map(lambda x: as_float_array(x, "jvp"), tuple(primals))
+    directions = _as_tangents(point, tuple(tangents))
+    value, pull, *aux = vjp(f, *point, has_aux=has_aux)
     outs, structure = tree.flatten(value)
     smooth = [i for i, x in enumerate(outs) if spec_of(x).dtype.kind in FLOATING]
 
