@@ -41,7 +41,8 @@ class Batched:
 
 def dissolves(op: Op) -> bool:
     """Whether a composite batches by its body: it has no rule, and no gradient rule that would be lost."""
-    return op.batch is None and op.linearize is None and op.vjp in (None, constant)
+    whole = op.batch is not None or op.linearize is not None or op.vjp not in (None, constant)
+    return op.body is not None and not whole
 
 
 def run(graph: Graph, values: Sequence, size: int, anchor: Any = None) -> list:
@@ -54,7 +55,7 @@ def run(graph: Graph, values: Sequence, size: int, anchor: Any = None) -> list:
     for step in graph.steps:
         args = [given(a) for a in step.args]
         if any(type(x) is Batched for x in tree.leaves(args)):
-            found = _rule(step.op)(step, args, size)
+            found = rule_of(step.op)(step, args, size)
             boxed = [None if x is None else Batched(x) for x in (found if step.several else (found,))]
         else:
             attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
@@ -84,7 +85,8 @@ def expanded(graph: Graph) -> Graph:
     return trace_graph(graph, [v.spec for v in graph.inputs], expands=dissolves)[0]
 
 
-def _rule(op: Op) -> Callable:
+def rule_of(op: Op) -> Callable:
+    """Return how an op batches that does not dissolve."""
     if op.batch is not None:
         return op.batch
     return elementwise if op.body is None and op.shape in (rules.same, rules.broadcast) else one_by_one

@@ -57,11 +57,10 @@ def put(step: Step, args: list, size: int) -> Any:
     n = x.shape[at]
     first = moved(rows, at + 1, 1)
     count = TABLE["arange"](n, like=indices.value)
-    starts = TABLE["arange"](0, size * n, n, like=indices.value) if n else 0
+    starts = TABLE["multiply"](TABLE["arange"](size, like=indices.value), n)
     starts = TABLE["reshape"](starts, shape=(size, *(1,) * len(indices.shape)))
-    where = TABLE["add"](
-        TABLE["take"](count, indices.value), starts
-    )  # `take` checks, and counts from the front
+    inside = TABLE["take"](count, indices.value)  # it checks them, and counts from the front
+    where = TABLE["add"](inside, starts)
     if shape_of(updates):
         wide = TABLE["broadcast_to"](stretched(updates, len(region)), shape=(size, *region))
         updates = moved(wide, _axes(1 + at, indices), _axes(1, indices))

@@ -7,7 +7,8 @@ from conftest import close
 from ember_ml import nn, ops, tensor
 from ember_ml.backend import use_backend
 from ember_ml.compiler import compile, custom_vjp, grad, hessian, jacobian, jvp, vjp, vmap
-from ember_ml.core import tree
+from ember_ml.core import TABLE, batching, tree
+from samples import DATA_DEPENDENT
 
 RNG = np.random.default_rng(4)
 X, Y, W = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3)), RNG.normal(size=(4, 2))
@@ -235,6 +236,13 @@ def test_a_size_stands_for_places_where_nothing_is_mapped(be):
 def test_what_cannot_be_mapped_is_refused(f, args, settings, error, words):
     with pytest.raises(error, match=words):
         vmap(f, **settings)(*args)
+
+
+def test_few_ops_go_from_place_to_place():
+    """Every other op that takes arrays has a rule, or a body of such ops."""
+    alone = [op for op in TABLE.values() if not batching.dissolves(op) and not op.creates]
+    slow = {op.name for op in alone if batching.rule_of(op) is batching.one_by_one}
+    assert slow - DATA_DEPENDENT == {"lstsq", "searchsorted"}
 
 
 # jvp, jacobian, hessian
