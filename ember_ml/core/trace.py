@@ -202,7 +202,7 @@ class Trace(Interpreter):
         return self._box(Node(op, lay_flat(args), lowered, attrs, value, pull))
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
-        args = tree.map(dispatch.as_number, args)
+        args = tuple([a if type(a) in _PLAIN else tree.map(dispatch.as_number, a) for a in args])
         value = op.infer(tuple(self.lower(a) for a in args), attrs)  # a cast first could hide a wrong kind
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
@@ -251,6 +251,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
     op_casts, _ = op.dtype(specs, attrs)
     if op_casts is None:
         return args
+    plain = all(type(x) in _PLAIN for x in args)
+    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
+        return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
     cast = [
@@ -260,6 +263,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
         for x, want in zip(flat, wanted, strict=True)
     ]
     return tree.unflatten(shape, cast)
+
+
+_PLAIN = frozenset({Traced, *SCALARS})
 
 
 class _Tracer(Interpreter):
