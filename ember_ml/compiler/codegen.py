@@ -7,7 +7,7 @@ import linecache
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import count
 from operator import index
@@ -94,7 +94,7 @@ class _Printer:
             gone = [self.names[v] for v in lives.ended(place, step) if v not in over.values()]
             if gone and not self.backend.compiles:
                 lines.append(f"    del {', '.join(gone)}")
-        results = "".join(f"{self.result(x)}, " for x in graph.outputs)
+        results = "".join(f"{x}, " for x in self.results(graph, whole=name not in self.bodies))
         text = "\n".join([*lines, f"    return ({results.rstrip()})"])
         inner = [self.function(n, g) for n, g in list(self.bodies.items())[before:] if n not in self.scope]
         return "\n\n\n".join([*inner, text])
@@ -198,10 +198,18 @@ class _Printer:
             return f"[{inside}]" if type(x) is list else f"({inside}{',' * (len(x) == 1)})"
         return self.constant(x)
 
-    def result(self, x: Any) -> str:
-        """Return a result as text: a copy of an array that the program holds and others could change."""
-        held = self.backend.mutable and hasattr(x, "dtype")
-        return f"array({self.written(x)})" if held else self.written(x)
+    def results(self, graph: Graph, *, whole: bool) -> Iterator[str]:
+        """Yield each result as text: a copy where others could change it.
+
+        That is an array that the program holds and, of a whole program, an argument or an earlier result:
+        people may have computed these anew, and cannot know that simplifying made them one.
+        """
+        lent = set(graph.inputs) if whole else set()
+        for x in graph.outputs:
+            shared = x in lent if type(x) is Var else hasattr(x, "dtype")
+            yield f"array({self.written(x)})" if shared and self.backend.mutable else self.written(x)
+            if whole and type(x) is Var:
+                lent.add(x)
 
     def constant(self, x: Any) -> str:
         """Return the name of an array that the program holds.

@@ -104,7 +104,7 @@ class Compiled:
         self._ways: tuple[Callable, ...] = ()  # quick ways in, the newest first; see `entry`
         self._lock = threading.RLock()
         if getattr(f, "__name__", None):
-            update_wrapper(self, f)
+            update_wrapper(self, f, updated=())  # f may be compiled, and its state is its own
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute the function on trees of arrays."""

@@ -33,10 +33,10 @@ def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
 def is_computed_whole(op: Op, args: tuple) -> bool:
     """Whether an engine's own version of a composite lets dtypes meet as its body does, op by op.
 
-    It does for arguments of one real dtype that holds fractions.
+    It does for arguments of one real dtype that holds fractions, and where it says itself what it returns.
     """
     dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
-    return op.vjp is constant or (len(dtypes) == 1 and dtypes.pop().kind == "float")
+    return op.vjp is constant or op.spec is not None or (len(dtypes) == 1 and dtypes.pop().kind == "float")
 
 
 class Node:
