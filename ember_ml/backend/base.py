@@ -103,6 +103,11 @@ class Backend(Vocabulary, Standard, Interpreter):
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __reduce__(self) -> tuple:
+        """Pickle as the engine's class and the settings: what it has loaded and planned is found again."""
+        seed = None if self.stream is None else self.stream.seed
+        return type(self), (self.dtype, self._device, seed, self.enable_optimizations)
+
     @property
     def namespace(self) -> Any:
         """The engine's own array namespace, such as `numpy` or `jax.numpy`."""

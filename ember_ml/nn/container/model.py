@@ -1,0 +1,346 @@
+"""Models: modules wired by the names of keys.
+
+>>> from ember_ml import ops
+>>> from ember_ml.nn import Linear, Model, node
+>>> model = Model()
+>>> model |= Linear(dimension=8)(input="input", output="hidden")
+>>> model += node(ops.relu)
+>>> model += Linear(dimension=1)(output="price")
+>>> model.input_keys, model.output_keys
+(('input',), ('price',))
+
+A key that no node reads is an output; `expose_keys` makes outputs of others.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ember_ml.core import Spec, spec_of, tree
+from ember_ml.core.dtypes import Defaults
+from ember_ml.core.graph import trace_graph
+from ember_ml.core.op import FAULTS
+from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
+from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
+from ember_ml.nn.modules.module import Module, as_tensor, replaced
+from ember_ml.nn.modules.summary import Summary
+from ember_ml.nn.saving import build, describe
+from ember_ml.tensor.conversion import bare, owner_of
+
+
+class Model(Module):
+    """A module whose `forward` runs nodes wired by key names; see the top of this file.
+
+    Called with arrays, by position in the order of `input_keys` or by key, it returns its output, a dict of
+    outputs where it has several. Called with names or connections it becomes a node of another model. Every
+    key is an attribute too, to wire with. A module wired twice is one module: it has one set of parameters.
+    """
+
+    cost_key: str | None = None  # the output that training lowers, where there are several
+
+    def __init__(self) -> None:
+        self._wired: dict[Wired, str] = {}  # each node and its name, under which its module is an attribute
+        self._exposed: tuple[Any, ...] = ()
+        self._hidden: tuple[str, ...] = ()
+        self._sizes: dict[str, tuple[int | None, ...]] = {}
+        self._plan: Plan | None = None
+
+    # Building
+
+    def __ior__(self, other: Any) -> Model:
+        """Add a wired node, and what it was computed from; connections, and a module as it is, will do too."""
+        for each in other if isinstance(other, list | tuple) else (other,):
+            self._adopt(wire(each, (), {}) if isinstance(each, Module) else each)
+        return self
+
+    def __iadd__(self, other: Any) -> Model:
+        """Add a module or a wired node whose one free input reads what the node before it wrote."""
+        wired = wire(other, (), {}) if isinstance(other, Module) else other
+        free = wired.free() if isinstance(wired, Wired) else []
+        if self._wired and len(free) > 1:
+            raise ValueError(f"{wired.module.kind}: += joins one free input, but {', '.join(free)} are free")
+        if self._wired and free:
+            wired.inputs[free[0]] = next(reversed(self._wired))
+        self._adopt(wired)
+        return self
+
+    @classmethod
+    def create(cls, **outputs: Connection) -> Model:
+        """Return the model that computes these connections, under these names."""
+        model = cls()
+        model |= tuple(outputs.values())
+        model.expose_keys(**outputs)
+        model._hidden, model._plan = tuple(k for k in model.output_keys if k not in outputs), None
+        return model
+
+    @classmethod
+    def from_function(cls, function: Callable) -> Model:
+        """Return the model of a function of connections; a decorator. Its arguments name the inputs.
+
+        It returns one connection, which becomes `output`, or a dict of them by name.
+        """
+        made = function(*(Connection(name) for name in inspect.signature(function).parameters))
+        return cls.create(**(made if isinstance(made, dict) else {"output": made}))
+
+    def expose_keys(self, *keys: str | Connection, **named: Connection) -> None:
+        """Make outputs of keys that nodes read, and give connections names. Raises KeyError."""
+        for name, c in named.items():
+            if c.name not in (None, name):
+                raise ValueError(f"the connection {c.name!r} has a name already, so it cannot be {name!r}")
+            c.name = name
+        self._plan = None
+        written = {c.identity for each in self._wired for c in each.outputs.values()}
+        found = {name: identity for identity, name in self.plan.keys.items() if identity in written}
+        given = [c.identity if isinstance(c, Connection) else found.get(c) for c in (*keys, *named.values())]
+        if unknown := [str(k) for k, c in zip((*keys, *named), given, strict=True) if c not in written]:
+            raise KeyError(f"no node writes the key {', '.join(unknown)}; there are {', '.join(self.keys)}")
+        self._exposed, self._plan = (*self._exposed, *given), None
+
+    def set_shapes(self, shapes: dict[str, Iterable] | None = None, /, **more: Iterable) -> None:
+        """State the shapes of inputs; None, or a name, is any size. Raises KeyError for what is no input."""
+        given = {**(shapes or {}), **more}
+        self.check_keys("set_shapes", given)
+        sizes = {k: tuple(None if isinstance(n, str) else n for n in shape) for k, shape in given.items()}
+        self._sizes = {**self._sizes, **sizes}
+
+    def _adopt(self, other: Any) -> None:
+        if not isinstance(other, Connection) or other.node is None:
+            raise TypeError(f"a model is made of modules and wired nodes, got {other!r}")
+        stack = [(other.node, False)]
+        while stack:
+            wired, done = stack.pop()
+            if wired in self._wired:
+                continue
+            if done:
+                self._enter(wired, re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", wired.module.kind).lower())
+                continue
+            wired.inputs = tree.map(self._own, wired.inputs)
+            stack += [(wired, True), *((c.node, False) for c in reversed(wired.sources()) if c.node is not None)]
+
+    def _enter(self, wired: Wired, wanted: str) -> None:
+        """Add a node under a name like the wanted one."""
+        name = unused({*vars(self), *dir(type(self))}, wanted)
+        written = {c.name: other for other in self._wired for c in other.outputs.values()}
+        for c in wired.outputs.values():
+            if c.name is not None and c.name in written:
+                other = self._wired[written[c.name]]
+                raise ValueError(f"the key {c.name!r} is written by node {other!r}; {name!r} cannot write it too")
+        for c in (*wired.sources(), *wired.outputs.values()):
+            if c.sizes is not None and c.name is not None:
+                self._sizes[c.name] = c.sizes
+        vars(self)[name] = wired.module
+        self._wired[wired] = name
+        self._plan = None
+
+    def _own(self, x: Any) -> Any:
+        """Return a connection of this model for a key of a model that is one of its nodes."""
+        if not isinstance(x, Connection) or x.node is None or x.node in self._wired:
+            return x
+        for wired in self._wired:
+            if isinstance(wired.module, Model) and x.node in wired.module._wired:
+                key = wired.module.plan.keys[x.identity]
+                if key not in wired.outputs:
+                    raise KeyError(f"{key!r} stays inside node {self._wired[wired]!r}: expose_keys({key!r})")
+                return wired.outputs[key]
+        return x
+
+    # What it is
+
+    @property
+    def plan(self) -> Plan:
+        """The wiring as plain data. Raises ValueError for a cycle."""
+        if self._plan is None:
+            self._plan = plan_of(self._wired, self._exposed, self._hidden)
+        return self._plan
+
+    @property
+    def input_keys(self) -> tuple[str, ...]:
+        """The keys that no node writes."""
+        return self.plan.inputs
+
+    @property
+    def output_keys(self) -> tuple[str, ...]:
+        """The keys that it returns."""
+        return self.plan.outputs
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key."""
+        return tuple(self.plan.keys.values())
+
+    def __getattr__(self, key: str) -> Connection:
+        """Return the connection that is called `key`."""
+        if key.startswith("_") or (found := self.plan.connections.get(key)) is None:
+            known = "" if key.startswith("_") else f"; its keys are {', '.join(self.keys)}"
+            raise AttributeError(f"{type(self).__name__} has no attribute or key {key!r}{known}")
+        return found
+
+    def ports(self) -> Ports:
+        return Ports({k: k for k in self.input_keys}, self.input_keys, self.output_keys)
+
+    def check_keys(self, what: str, keys: Iterable[str], *, among: Iterable[str] = ()) -> None:
+        """Raise the KeyError for keys that are no inputs, nor `among` others."""
+        known = [*self.input_keys, *among]
+        if unknown := [k for k in keys if k not in known]:
+            raise KeyError(f"{what}: no key {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
+
+    # Running
+
+    def forward(self, *args: Any, **values: Any) -> Any:
+        """Run the nodes on the inputs, by position or by key."""
+        if len(args) > len(self.input_keys) or (twice := values.keys() & set(self.input_keys[: len(args)])):
+            raise TypeError(f"expected each of {', '.join(self.input_keys)} once, got {len(args)} and {twice}")
+        found = self.run({**dict(zip(self.input_keys, args, strict=False)), **values})
+        outputs = {k: found[k] for k in self.output_keys}
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()), None)
+
+    def run(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the value of every key, given those of the inputs. Raises KeyError for a missing one."""
+        if not self._wired:
+            raise ValueError("the model has no nodes; add one: model |= Linear(dimension=1)(input='input')")
+        self.check_keys("data", values)
+        if missing := [k for k in self.input_keys if k not in values]:
+            raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
+        found = dict(values)
+        for node in self.plan.nodes:
+            given = tree.map(lambda x: found[x.name] if type(x) is Key else x, node.inputs)
+            try:
+                result = vars(self)[node.name](**{node.arguments[port]: x for port, x in given.items()})
+            except (*FAULTS, KeyError) as error:
+                shapes = ", ".join(f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found[k]))
+                words = error.args[0] if isinstance(error, KeyError) and error.args else error
+                error.args = (f"node {node.name!r} ({node.kind}; {shapes}): {words}",)
+                raise
+            found.update(_spread(node, result))
+        return found
+
+    def infer(self, shapes: dict[str, Any]) -> dict[str, Spec | None]:
+        """Return the spec of every key, None for what is no array, from the shapes or specs of the inputs."""
+        specs = {k: s if isinstance(s, Spec) else Spec(tuple(s), Defaults.float) for k, s in shapes.items()}
+        self.ensure_built(*(specs[k] for k in self.input_keys))
+        seen: dict[str, Spec | None] = {}
+
+        def dry(*values: Any) -> tuple:
+            given = dict(zip(specs, map(as_tensor, values), strict=True))
+            found = replaced(self, {}).run(given)  # pyright: ignore[reportAttributeAccessIssue]
+            seen.update({k: spec_of(bare(x)) if owner_of(x) else None for k, x in found.items()})
+            return ()
+
+        trace_graph(dry, list(specs.values()), expands=lambda op: False)
+        return seen
+
+    # Saving and showing
+
+    def get_config(self) -> dict[str, Any]:
+        nodes = []
+        modules = list(dict.fromkeys(each.module for each in self._wired))
+        for node, wired in zip(self.plan.nodes, self._in_order(), strict=True):
+            keys = tree.map(lambda x: Connection(x.name) if type(x) is Key else x, node.inputs)
+            nodes.append([node.name, modules.index(wired.module), keys, node.outputs])
+        exposed = [self.plan.keys[c] for c in self._exposed]
+        config = {"modules": modules, "nodes": nodes, "exposed": exposed, "hidden": self._hidden}
+        return {**config, "shapes": self._sizes}
+
+    def _in_order(self) -> list[Wired]:
+        """Return the nodes in the order in which they run."""
+        found = {name: wired for wired, name in self._wired.items()}
+        return [found[node.name] for node in self.plan.nodes]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Model:
+        model = cls()
+        for name, place, inputs, outputs in config["nodes"]:
+            model._enter(wire(config["modules"][place], (), {**inputs, **outputs}), name)
+        model.expose_keys(*config["exposed"])
+        model._hidden, model._sizes, model._plan = tuple(config["hidden"]), dict(config["shapes"]), None
+        return model
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model without its parameters as data that JSON can hold; `nn.save` keeps them too.
+
+        Raises TypeError for a node that is a function without an importable name.
+        """
+        return describe(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Model:
+        """Return the model that `to_dict` described, with new parameters."""
+        return build(data)
+
+    def pruned(self, hidden: Iterable[str]) -> Model:
+        """Return a model of the same modules without these outputs and what serves them alone."""
+        hidden = tuple(hidden)
+        if unknown := [k for k in hidden if k not in self.output_keys]:
+            known = ", ".join(self.output_keys)
+            raise KeyError(f"discard_keys: no output {', '.join(map(repr, unknown))}; there are {known}")
+        other = copy.copy(self)
+        other._hidden, other._plan = (*self._hidden, *hidden), None
+        kept = {node.name for node in other.plan.nodes}
+        for name in set(self._wired.values()) - kept:
+            del vars(other)[name]
+        other._wired = {wired: name for wired, name in self._wired.items() if name in kept}
+        return other
+
+    def renewed(self) -> Model:
+        """Return the same wiring of new modules, whose parameters are drawn anew."""
+        other, made = copy.copy(self), {}
+        for name in self._wired.values():
+            module = vars(self)[name]
+            if id(module) not in made:
+                own = module.renewed() if isinstance(module, Model) else None
+                made[id(module)] = own or (build(describe(module)) if module.num_parameters() else module)
+            vars(other)[name] = made[id(module)]
+        return other
+
+    def compiled_for(self, backend: Any, **options: Any) -> Any:
+        """Return the model compiled: what `compile(model, ...)` gives."""
+        from ember_ml.nn.container.compiled_model import CompiledModel  # which is made of models
+
+        return CompiledModel(self, backend, **options)
+
+    def summary(self) -> Summary:
+        """Return a table of the nodes: what they read and write, in shapes where those are known, parameters."""
+        shapes = self._shapes()
+        rows, counted = [], set()
+        for node in self.plan.nodes:
+            own = {id(p): p.size for p in vars(self)[node.name].parameters() if id(p) not in counted}
+            counted.update(own)
+            keys = (dict.fromkeys(node.reads()), node.outputs.values())
+            shown = (", ".join(f"{k} {shapes[k]}" if k in shapes else k for k in each) for each in keys)
+            rows.append((node.name, node.kind, *shown, f"{sum(own.values()):,}"))
+        head = ("node", "kind", "reads", "writes", "parameters")
+        return Summary(type(self).__name__, head, rows, f"{self.num_parameters():,} parameters")
+
+    def specs(self, sizes: dict[str, tuple] | None = None, *, open_size: int = 2) -> dict[str, Spec] | None:
+        """Return specs of the inputs from what `set_shapes` stated, or None where parameters could depend
+        on a size that is open: any but the first of several. `open_size` stands for an open one.
+        """
+        sizes = {**self._sizes, **(sizes or {})}
+        if any(k not in sizes or None in sizes[k][1:] or sizes[k] == (None,) for k in self.input_keys):
+            return None
+        filled = {k: tuple(open_size if n is None else n for n in sizes[k]) for k in self.input_keys}
+        return {k: Spec(shape, Defaults.float) for k, shape in filled.items()}
+
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Return the shapes of the keys as far as they are known; an open size shows as it varies."""
+        one, other = self.specs(), self.specs(open_size=3)
+        if one is None or other is None:
+            return self._sizes
+        pairs = zip(self.infer(one).items(), self.infer(other).values(), strict=True)
+        return {
+            k: tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True))
+            for (k, a), b in pairs
+            if a is not None and b is not None
+        }
+
+
+def _spread(node: Node, result: Any) -> dict[str, Any]:
+    """Return what a node made by the keys that it writes."""
+    if len(node.outputs) == 1:
+        return dict.fromkeys(node.outputs.values(), result)
+    values = [result[port] for port in node.outputs] if isinstance(result, dict) else result
+    return dict(zip(node.outputs.values(), values, strict=True))
