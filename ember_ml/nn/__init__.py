@@ -2,6 +2,7 @@
 
 from ember_ml.nn import features as features
 from ember_ml.nn import tensor as tensor
+from ember_ml.nn.container import MLP as MLP
 from ember_ml.nn.container import Model as Model
 from ember_ml.nn.container import Sequential as Sequential
 from ember_ml.nn.functional import functional_call as functional_call

@@ -44,7 +44,8 @@ class Model(Module):
 
     def __init__(self) -> None:
         self._wired: dict[Wired, str] = {}  # each node and its name, under which its module is an attribute
-        self._exposed: tuple[Any, ...] = ()
+        self._writers: dict[str, Wired | None] = {}  # of each key that somebody named; None for an input
+        self._exposed: tuple[Connection, ...] = ()
         self._hidden: tuple[str, ...] = ()
         self._sizes: dict[str, tuple[int | None, ...]] = {}
         self._plan: Plan | None = None
@@ -92,11 +93,12 @@ class Model(Module):
             if c.name not in (None, name):
                 raise ValueError(f"the connection {c.name!r} has a name already, so it cannot be {name!r}")
             c.name = name
+            self._writers[name] = c.node
         self._plan = None
-        written = {c.identity for each in self._wired for c in each.outputs.values()}
-        found = {name: identity for identity, name in self.plan.keys.items() if identity in written}
-        given = [c.identity if isinstance(c, Connection) else found.get(c) for c in (*keys, *named.values())]
-        if unknown := [str(k) for k, c in zip((*keys, *named), given, strict=True) if c not in written]:
+        made = {c.identity: c for each in self._wired for c in each.outputs.values()}
+        called = {name: made[identity] for identity, name in self.plan.keys.items() if identity in made}
+        given = [made.get(k.identity) if isinstance(k, Connection) else called.get(k) for k in (*keys, *named)]
+        if unknown := [str(k) for k, c in zip((*keys, *named), given, strict=True) if c is None]:
             raise KeyError(f"no node writes the key {', '.join(unknown)}; there are {', '.join(self.keys)}")
         self._exposed, self._plan = (*self._exposed, *given), None
 
@@ -123,23 +125,32 @@ class Model(Module):
 
     def _enter(self, wired: Wired, wanted: str) -> None:
         """Add a node under a name like the wanted one."""
-        name = unused({*vars(self), *dir(type(self))}, wanted)
-        written = {c.name: other for other in self._wired for c in other.outputs.values()}
+        name = unused(vars(self), wanted if getattr(type(self), wanted, None) is None else f"{wanted}_node")
         for c in wired.outputs.values():
-            if c.name is not None and c.name in written:
-                other = self._wired[written[c.name]]
-                raise ValueError(f"the key {c.name!r} is written by node {other!r}; {name!r} cannot write it too")
+            if c.name is not None and (other := self._writers.get(c.name)) is not None:
+                raise ValueError(
+                    f"the key {c.name!r} is written by node {self._wired[other]!r}; {name!r} cannot write it too"
+                )
         for c in (*wired.sources(), *wired.outputs.values()):
-            if c.sizes is not None and c.name is not None:
-                self._sizes[c.name] = c.sizes
+            if c.name is not None:
+                self._writers[c.name] = self._writers.get(c.name, c.node)
+                self._sizes.update({} if c.sizes is None else {c.name: c.sizes})
+        self._writers.update({c.name: wired for c in wired.outputs.values() if c.name is not None})
         vars(self)[name] = wired.module
         self._wired[wired] = name
         self._plan = None
 
     def _own(self, x: Any) -> Any:
-        """Return a connection of this model for a key of a model that is one of its nodes."""
-        if not isinstance(x, Connection) or x.node is None or x.node in self._wired:
+        """Return what a connection stands for here: a key called as `keys` shows it, or the output of a node
+        that is a model with such a key inside."""
+        if not isinstance(x, Connection) or x.node in self._wired:
             return x
+        if x.node is None:
+            if x.name is None or x.name in self._writers or x.name not in self.keys:
+                return x
+            found = self.plan.connections[x.name]
+            found.name = x.name  # which it keeps from now on, as somebody relies on it
+            return found
         for wired in self._wired:
             if isinstance(wired.module, Model) and x.node in wired.module._wired:
                 key = wired.module.plan.keys[x.identity]
@@ -207,16 +218,25 @@ class Model(Module):
             raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
         found = dict(values)
         for node in self.plan.nodes:
-            given = tree.map(lambda x: found[x.name] if type(x) is Key else x, node.inputs)
+            given = tree.map(lambda x: self._value(x, found) if type(x) is Key else x, node.inputs)
             try:
                 result = vars(self)[node.name](**{node.arguments[port]: x for port, x in given.items()})
             except (*FAULTS, KeyError) as error:
-                shapes = ", ".join(f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found[k]))
+                shapes = ", ".join(f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found.get(k)))
                 words = error.args[0] if isinstance(error, KeyError) and error.args else error
                 error.args = (f"node {node.name!r} ({node.kind}; {shapes}): {words}",)
                 raise
             found.update(_spread(node, result))
         return found
+
+    def _value(self, key: Key, found: dict[str, Any]) -> Any:
+        """Return the value of a key, which may be the name of a parameter."""
+        if key.name in found:
+            return found[key.name]
+        own = dict(self.named_parameters())
+        if key.name not in own:
+            raise KeyError(f"there is no parameter {key.name!r}; there are {', '.join(own)}")
+        return own[key.name]
 
     def infer(self, shapes: dict[str, Any]) -> dict[str, Spec | None]:
         """Return the spec of every key, None for what is no array, from the shapes or specs of the inputs."""
@@ -241,7 +261,7 @@ class Model(Module):
         for node, wired in zip(self.plan.nodes, self._in_order(), strict=True):
             keys = tree.map(lambda x: Connection(x.name) if type(x) is Key else x, node.inputs)
             nodes.append([node.name, modules.index(wired.module), keys, node.outputs])
-        exposed = [self.plan.keys[c] for c in self._exposed]
+        exposed = [self.plan.keys[c.identity] for c in self._exposed]
         config = {"modules": modules, "nodes": nodes, "exposed": exposed, "hidden": self._hidden}
         return {**config, "shapes": self._sizes}
 

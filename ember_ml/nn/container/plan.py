@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -53,23 +53,40 @@ class Plan:
         return {**{name: Connection(name) for name in self.keys.values()}, **named}
 
 
-def plan_of(wired: dict[Wired, str], exposed: Iterable[Any] = (), hidden: Iterable[str] = ()) -> Plan:
+def plan_of(wired: dict[Wired, str], exposed: Iterable[Connection] = (), hidden: Iterable[str] = ()) -> Plan:
     """Return the plan of named nodes.
 
     What no node reads is an output, and so is what is `exposed`, but not what is `hidden`; what then serves
-    no output is left out. Raises ValueError for a key that two nodes write, and for a cycle.
+    no output is left out. A key such as `linear.weight` is a parameter of the node before the dot. Raises ValueError for a key that two nodes write, and for a cycle.
     """
     writer = _writers(wired)
-    order = _ordered(wired, writer)
+    holders = {name: each for each, name in wired.items()}
+
+    def needs(each: Wired) -> list[Wired]:
+        """Return the nodes that one reads from: what they write, or their parameters by dotted name."""
+        found = (writer.get(c.identity, holders.get(_holder(c))) for c in each.sources())
+        return [other for other in found if other is not None]
+
+    order = _ordered(wired, needs)
     read = {c.identity for each in order for c in each.sources()}
     results = [c for each in order for c in each.outputs.values()]
-    chosen = [c.identity for c in results if c.identity not in read or c.identity in set(exposed)]
+    shown = {c.identity for c in exposed}
+    chosen = [c.identity for c in results if c.identity not in read or c.identity in shown]
     keys = _names(order, wired, writer, chosen)
     outputs = [c for c in chosen if keys[c] not in set(hidden)]
-    order = _serving(order, writer, outputs)
+    needed = {writer[c] for c in outputs}
+    for each in reversed(order):
+        needed.update(needs(each) if each in needed else ())
+    order = [each for each in order if each in needed]
     nodes = tuple(_node(wired[each], each, keys) for each in order)
-    inputs = dict.fromkeys(keys[c.identity] for e in order for c in e.sources() if c.identity not in writer)
+    outside = [c for each in order for c in each.sources() if c.identity not in writer]
+    inputs = dict.fromkeys(keys[c.identity] for c in outside if _holder(c) not in holders)
     return Plan(nodes, tuple(inputs), tuple(keys[c] for c in outputs), keys)
+
+
+def _holder(c: Connection) -> str:
+    """Return the name of the node whose parameter a dotted key names, or nothing."""
+    return "" if c.name is None else c.name.rpartition(".")[0].partition(".")[0]
 
 
 def _writers(wired: dict[Wired, str]) -> dict[Any, Wired]:
@@ -81,14 +98,13 @@ def _writers(wired: dict[Wired, str]) -> dict[Any, Wired]:
     return writer
 
 
-def _ordered(wired: dict[Wired, str], writer: dict[Any, Wired]) -> list[Wired]:
+def _ordered(wired: dict[Wired, str], needs: Callable[[Wired], list[Wired]]) -> list[Wired]:
     """Return the nodes, each after those it reads from; as they were added, where that will do."""
-    needs = {each: [writer[c.identity] for c in each.sources() if c.identity in writer] for each in wired}
     place = {each: i for i, each in enumerate(wired)}
-    if all(place[other] < place[each] for each, others in needs.items() for other in others):
+    if all(place[other] < place[each] for each in wired for other in needs(each)):
         return list(wired)
     try:
-        return list(TopologicalSorter(needs).static_order())
+        return list(TopologicalSorter({each: needs(each) for each in wired}).static_order())
     except CycleError as error:
         loop = " -> ".join(wired[each] for each in error.args[1])
         raise ValueError(f"the nodes {loop} form a cycle: each needs what comes after it") from None
@@ -124,14 +140,6 @@ def unused(taken: Any, *wanted: str) -> str:
     free = (name for name in wanted if name not in taken)
     numbered = (f"{wanted[-1]}_{i}" for i in range(2, len(taken) + 3))
     return next(free, None) or next(name for name in numbered if name not in taken)
-
-
-def _serving(order: list[Wired], writer: dict[Any, Wired], outputs: list[Any]) -> list[Wired]:
-    needed = {writer[c] for c in outputs}
-    for each in reversed(order):
-        if each in needed:
-            needed.update(writer[c.identity] for c in each.sources() if c.identity in writer)
-    return [each for each in order if each in needed]
 
 
 def _node(name: str, wired: Wired, keys: dict[Any, str]) -> Node:

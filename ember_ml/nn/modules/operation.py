@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ember_ml.core import Op, dispatch, op_named, tree
@@ -56,7 +56,8 @@ class Operation(Module):
     @property
     def kind(self) -> str:
         """The name of what it computes."""
-        return self.function if isinstance(self.function, str) else self.function.__name__
+        name = self.function if isinstance(self.function, str) else getattr(self.function, "__name__", "")
+        return name if name.isidentifier() else "function"
 
     def ports(self) -> Ports:
         """Return the keys at which it can be wired."""
@@ -67,13 +68,14 @@ class Operation(Module):
             ports = replace(ports, arguments=self.keys | others, required=tuple(self.keys))
         return ports if op is None or op.returns is None else replace(ports, outputs=op.returns._fields)
 
-    def forward(self, **given: Any) -> Any:
-        """Compute the function on arguments by name."""
-        given = self.settings | given
+    def forward(self, *args: Any, **given: Any) -> Any:
+        """Compute the function on arguments by position or by name."""
+        places = self.ports().arguments.values() if args else ()
+        given = self.settings | dict(zip(places, args, strict=False)) | given
         op = self.op
         if op is None or op.creates:
             return self._called()(**given)
-        parameters = inspect.signature(op.define).parameters
+        parameters = _parameters(op)
         arrays = [given.pop(a, parameters[a].default) for a in op.arrays]
         if op.name in ARITHMETIC and all(type(a) is int for a in arrays):
             return ARITHMETIC[op.name](*arrays)
@@ -117,9 +119,14 @@ class Wiring(dispatch.Interpreter):
 
 
 def _record(op: Op, *args: Any, **attrs: Any) -> Any:
-    parameters = inspect.signature(op.define).parameters
+    parameters = _parameters(op)
     made = record(op.name, op, args, {k: v for k, v in attrs.items() if v is not parameters[k].default})
     return tuple(made.outputs.values()) if op.returns is not None else made
+
+
+@cache
+def _parameters(op: Op) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(op.define).parameters
 
 
 def shape(x: Any) -> tuple[int, ...]:
