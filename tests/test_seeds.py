@@ -43,7 +43,7 @@ compiled_model = ml.compile(model, backend)
 inputs = np.arange(12.0).reshape(4, 3) / 12
 targets = inputs @ np.array([[1.0], [-1.0], [0.5]])
 params = compiled_model.get_parameters()
-learning_rate, num_epochs = 0.1, 5
+learning_rate, num_epochs = 0.01, 5
 """
 THE_MODEL = "an excerpt: its compiled model, parameters and data are the reader's"
 NEVER_IMPORTED = "the document uses `tensor` and never imports it"
@@ -113,9 +113,7 @@ inputs, param_names, initial_params = line["input"], ["a", "b"], [0.0, 0.0]
         22: Repair(OPERANDS, f"{CONFIGURED}; tensor = backend.rand(4, 4)"),
         24: Repair(NAMES_ALONE, CONFIGURED),
         26: Repair(OPERANDS, "import numpy as np; inputs = np.array([1.0, 2.0])"),
-        28: Repair(
-            NAMES_ALONE, "import mithril as ml; from mithril.backends import NumpyBackend"
-        ),
+        28: Repair(NAMES_ALONE, "import mithril as ml; from mithril.backends import NumpyBackend"),
     },
 }
 IMPORTED = {"mithril": "ember_ml.compat.mithril"}

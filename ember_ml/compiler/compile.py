@@ -63,14 +63,21 @@ def compile(
     <BLANKLINE>
     """
     engine = None if backend is None else get_backend(backend)
-    chosen = {
-        **{"shapes": shapes, "constant_keys": constant_keys, "data_keys": data_keys},
-        **{"trainable_keys": trainable_keys, "discard_keys": discard_keys, "inference": inference, "file": file},
-    }
+    chosen = dict(
+        shapes=shapes,
+        constant_keys=constant_keys,
+        data_keys=data_keys,
+        trainable_keys=trainable_keys,
+        discard_keys=discard_keys,
+        inference=inference,
+        file=file,
+    )
     if (of_model := getattr(f, "compiled_for", None)) is not None:
         return of_model(engine, jit=jit, verbose=verbose, **chosen)
     if given := [name for name, value in chosen.items() if value]:
-        raise TypeError(f"compile: {', '.join(given)} can be chosen for a Model alone, got {type(f).__name__}")
+        raise TypeError(
+            f"compile: {', '.join(given)} can be chosen for a Model alone, got {type(f).__name__}"
+        )
     return Compiled(f, engine, jit=jit, verbose=verbose)
 
 

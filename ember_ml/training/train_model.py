@@ -27,7 +27,7 @@ class TrainModel(Model):
         if model is None:
             return
         self._wired, self._writers, self._sizes = dict(model._wired), dict(model._writers), dict(model._sizes)
-        self._exposed, self._hidden = model._exposed, model._hidden
+        self._exposed, self._hidden, self._called = model._exposed, model._hidden, dict(model._called)
         vars(self).update({name: vars(model)[name] for name in self._wired.values()})
         self.expose_keys(*model.output_keys)
 
@@ -64,7 +64,9 @@ class TrainModel(Model):
             names = [name for name, _ in self.named_parameters() if reg_key.search(name)]
             if not names:
                 known = ", ".join(name for name, _ in self.named_parameters()) or "none before the first run"
-                raise KeyError(f"add_regularization: {reg_key.pattern!r} finds no parameter; there are {known}")
+                raise KeyError(
+                    f"add_regularization: {reg_key.pattern!r} finds no parameter; there are {known}"
+                )
         terms = [self._reduced(penalty, (), {"input": name}) for name in names]
         self._add_term(total(terms) if terms else self._reduced(penalty, (), keys), coef, key_name)
 
@@ -72,7 +74,9 @@ class TrainModel(Model):
         self, metric: Step, *, key_name: str, reduce_steps: Sequence[Step] = (), **keys: Any
     ) -> None:
         """Add an output that is computed beside the cost and does not change it."""
-        self |= self._called(self._reduced(metric, reduce_steps, keys), key_name)
+        made = self._reduced(metric, reduce_steps, keys)
+        self |= made
+        self.expose_keys(**{key_name: made})
 
     def _reduced(self, first: Step, steps: Sequence[Step], keys: dict[str, Any]) -> Connection:
         made: Connection = _module(first)(**keys)
@@ -81,10 +85,9 @@ class TrainModel(Model):
         return made
 
     def _add_term(self, term: Connection, coef: float | None, key_name: str | None) -> None:
-        term = self._called(term if coef is None else term * coef, key_name)
+        term = term if coef is None else ops.multiply(term, coef)
         self |= term
-        if key_name is not None:
-            self.expose_keys(term)
+        self.expose_keys(**({} if key_name is None else {key_name: term}))
         cost = next((wired for wired in self._wired if wired.name == self.cost_key), None)
         if cost is None:
             self |= node(total)(input=[term], output=self.cost_key)
@@ -92,11 +95,6 @@ class TrainModel(Model):
             cost.inputs = {"input": [*cost.inputs["input"], term]}
             self._wired[cost] = self._wired.pop(cost)  # last again, after all that it reads
             self._plan = None
-
-    def _called(self, made: Connection, name: str | None) -> Connection:
-        made.name = name
-        return made
-
 
 def _module(step: Step) -> Module:
     return step if isinstance(step, Module) else node(step)

@@ -13,15 +13,12 @@ from typing import Any
 
 from ember_ml import nn, ops
 from ember_ml.core import TABLE
-from ember_ml.nn import MLP as MLP
-from ember_ml.nn import Connection as Connection
-from ember_ml.nn import Linear as Linear
-from ember_ml.nn import Model as Model
 from ember_ml.nn import Operation
 from ember_ml.nn.modules.operation import item, shape
-from ember_ml.training import TrainModel as TrainModel
+from ember_ml.training import TrainModel
 
-IOKey = Connection
+IOKey = nn.Connection
+__all__ = ["IOKey", "TrainModel"]  # and what `__getattr__` finds
 
 
 def l1(input: Any) -> Any:

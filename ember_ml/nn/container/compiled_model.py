@@ -13,6 +13,7 @@ from ember_ml.compiler import compile
 from ember_ml.core import spec_of
 from ember_ml.core.files import written_whole
 from ember_ml.nn.container.model import Model
+from ember_ml.nn.container.outline import input_specs
 from ember_ml.nn.container.program import Program
 from ember_ml.nn.modules.module import Module
 from ember_ml.tensor.conversion import native, to_engine
@@ -49,7 +50,7 @@ class CompiledModel:
         data, trainable, constants = set(data_keys or ()), tuple(trainable_keys or ()), constant_keys or {}
         self._check_choice({"constant_keys": constants, "data_keys": data, "trainable_keys": trainable})
         held = {k: self._held(x) for k, x in constants.items()}
-        self.program = Program(model, model._sizes, held, frozenset(data), trainable, model.cost_key)
+        self.program = Program(model, model.sizes, held, frozenset(data), trainable, model.cost_key)
         self._parts = {
             name: compile(_Part(self.program, name), backend, jit=jit, verbose=verbose)
             for name in ("forward", "joint", "scalar", "ahead", "behind")
@@ -132,7 +133,7 @@ class CompiledModel:
 
     def _prepare(self) -> None:
         """Make the parameters, if the shapes that are known decide theirs."""
-        if (specs := self.model.specs()) is None:
+        if (specs := input_specs(self.model)) is None:
             return
         try:
             with self._engine().activated():

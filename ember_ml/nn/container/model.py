@@ -24,6 +24,7 @@ from ember_ml.core import Spec, spec_of, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import trace_graph
 from ember_ml.core.op import FAULTS
+from ember_ml.nn.container.outline import summary
 from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
 from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
 from ember_ml.nn.modules.module import Module, as_tensor, replaced
@@ -47,13 +48,14 @@ class Model(Module):
         self._writers: dict[str, Wired | None] = {}  # of each key that somebody named; None for an input
         self._exposed: tuple[Connection, ...] = ()
         self._hidden: tuple[str, ...] = ()
+        self._called: dict[Connection, str] = {}  # names here of connections that have none of their own
         self._sizes: dict[str, tuple[int | None, ...]] = {}
         self._plan: Plan | None = None
 
     # Building
 
     def __ior__(self, other: Any) -> Model:
-        """Add a wired node, and what it was computed from; connections, and a module as it is, will do too."""
+        """Add a wired node and what it was computed from, a tuple of them, or a module as it is."""
         for each in other if isinstance(other, list | tuple) else (other,):
             self._adopt(wire(each, (), {}) if isinstance(each, Module) else each)
         return self
@@ -90,17 +92,19 @@ class Model(Module):
     def expose_keys(self, *keys: str | Connection, **named: Connection) -> None:
         """Make outputs of keys that nodes read, and give connections names. Raises KeyError."""
         for name, c in named.items():
-            if c.name not in (None, name):
-                raise ValueError(f"the connection {c.name!r} has a name already, so it cannot be {name!r}")
-            c.name = name
+            if (known := c.name or self._called.get(c, name)) != name:
+                raise ValueError(f"the connection {known!r} has a name already, so it cannot be {name!r}")
+            self._called.update({c: name} if c.name is None else {})
             self._writers[name] = c.node
         self._plan = None
         made = {c.identity: c for each in self._wired for c in each.outputs.values()}
         called = {name: made[identity] for identity, name in self.plan.keys.items() if identity in made}
-        given = [made.get(k.identity) if isinstance(k, Connection) else called.get(k) for k in (*keys, *named)]
+        given = [
+            made.get(k.identity) if isinstance(k, Connection) else called.get(k) for k in (*keys, *named)
+        ]
         if unknown := [str(k) for k, c in zip((*keys, *named), given, strict=True) if c is None]:
             raise KeyError(f"no node writes the key {', '.join(unknown)}; there are {', '.join(self.keys)}")
-        self._exposed, self._plan = (*self._exposed, *given), None
+        self._exposed, self._plan = (*self._exposed, *(c for c in given if c is not None)), None
 
     def set_shapes(self, shapes: dict[str, Iterable] | None = None, /, **more: Iterable) -> None:
         """State the shapes of inputs; None, or a name, is any size. Raises KeyError for what is no input."""
@@ -121,16 +125,18 @@ class Model(Module):
                 self._enter(wired, re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", wired.module.kind).lower())
                 continue
             wired.inputs = tree.map(self._own, wired.inputs)
-            stack += [(wired, True), *((c.node, False) for c in reversed(wired.sources()) if c.node is not None)]
+            stack += [
+                (wired, True),
+                *((c.node, False) for c in reversed(wired.sources()) if c.node is not None),
+            ]
 
     def _enter(self, wired: Wired, wanted: str) -> None:
         """Add a node under a name like the wanted one."""
         name = unused(vars(self), wanted if getattr(type(self), wanted, None) is None else f"{wanted}_node")
         for c in wired.outputs.values():
             if c.name is not None and (other := self._writers.get(c.name)) is not None:
-                raise ValueError(
-                    f"the key {c.name!r} is written by node {self._wired[other]!r}; {name!r} cannot write it too"
-                )
+                known = self._wired[other]
+                raise ValueError(f"the key {c.name!r} is written by node {known!r}; {name!r} cannot write it too")
         for c in (*wired.sources(), *wired.outputs.values()):
             if c.name is not None:
                 self._writers[c.name] = self._writers.get(c.name, c.node)
@@ -141,15 +147,18 @@ class Model(Module):
         self._plan = None
 
     def _own(self, x: Any) -> Any:
-        """Return what a connection stands for here: a key called as `keys` shows it, or the output of a node
-        that is a model with such a key inside."""
+        """Return what a connection stands for here.
+
+        That is the key that is called so, or the output of a node that is a model with such a key inside.
+        """
         if not isinstance(x, Connection) or x.node in self._wired:
             return x
         if x.node is None:
-            if x.name is None or x.name in self._writers or x.name not in self.keys:
+            if x.name is None or (x.name not in self._called.values() and x.name in self._writers):
                 return x
-            found = self.plan.connections[x.name]
-            found.name = x.name  # which it keeps from now on, as somebody relies on it
+            found = self.plan.connections.get(x.name, x)
+            if found.name is None:
+                self._called[found] = x.name  # from now on, as somebody relies on it
             return found
         for wired in self._wired:
             if isinstance(wired.module, Model) and x.node in wired.module._wired:
@@ -165,7 +174,7 @@ class Model(Module):
     def plan(self) -> Plan:
         """The wiring as plain data. Raises ValueError for a cycle."""
         if self._plan is None:
-            self._plan = plan_of(self._wired, self._exposed, self._hidden)
+            self._plan = plan_of(self._wired, self._exposed, self._hidden, self._called)
         return self._plan
 
     @property
@@ -203,16 +212,20 @@ class Model(Module):
 
     def forward(self, *args: Any, **values: Any) -> Any:
         """Run the nodes on the inputs, by position or by key."""
-        if len(args) > len(self.input_keys) or (twice := values.keys() & set(self.input_keys[: len(args)])):
-            raise TypeError(f"expected each of {', '.join(self.input_keys)} once, got {len(args)} and {twice}")
+        if not self._wired:
+            raise ValueError("the model has no nodes; add one: model |= Linear(dimension=1)(input='input')")
+        twice = values.keys() & set(self.input_keys[: len(args)])
+        if twice or len(args) > len(self.input_keys):
+            raise TypeError(
+                f"expected each of {', '.join(self.input_keys)} once, got {len(args)} by position"
+                + (f", and {', '.join(twice)} by key too" if twice else "")
+            )
         found = self.run({**dict(zip(self.input_keys, args, strict=False)), **values})
         outputs = {k: found[k] for k in self.output_keys}
         return outputs if len(outputs) > 1 else next(iter(outputs.values()), None)
 
     def run(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the value of every key, given those of the inputs. Raises KeyError for a missing one."""
-        if not self._wired:
-            raise ValueError("the model has no nodes; add one: model |= Linear(dimension=1)(input='input')")
         self.check_keys("data", values)
         if missing := [k for k in self.input_keys if k not in values]:
             raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
@@ -222,7 +235,9 @@ class Model(Module):
             try:
                 result = vars(self)[node.name](**{node.arguments[port]: x for port, x in given.items()})
             except (*FAULTS, KeyError) as error:
-                shapes = ", ".join(f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found.get(k)))
+                shapes = ", ".join(
+                    f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found.get(k))
+                )
                 words = error.args[0] if isinstance(error, KeyError) and error.args else error
                 error.args = (f"node {node.name!r} ({node.kind}; {shapes}): {words}",)
                 raise
@@ -237,21 +252,6 @@ class Model(Module):
         if key.name not in own:
             raise KeyError(f"there is no parameter {key.name!r}; there are {', '.join(own)}")
         return own[key.name]
-
-    def infer(self, shapes: dict[str, Any]) -> dict[str, Spec | None]:
-        """Return the spec of every key, None for what is no array, from the shapes or specs of the inputs."""
-        specs = {k: s if isinstance(s, Spec) else Spec(tuple(s), Defaults.float) for k, s in shapes.items()}
-        self.ensure_built(*(specs[k] for k in self.input_keys))
-        seen: dict[str, Spec | None] = {}
-
-        def dry(*values: Any) -> tuple:
-            given = dict(zip(specs, map(as_tensor, values), strict=True))
-            found = replaced(self, {}).run(given)  # pyright: ignore[reportAttributeAccessIssue]
-            seen.update({k: spec_of(bare(x)) if owner_of(x) else None for k, x in found.items()})
-            return ()
-
-        trace_graph(dry, list(specs.values()), expands=lambda op: False)
-        return seen
 
     # Saving and showing
 
@@ -323,39 +323,13 @@ class Model(Module):
         return CompiledModel(self, backend, **options)
 
     def summary(self) -> Summary:
-        """Return a table of the nodes: what they read and write, in shapes where those are known, parameters."""
-        shapes = self._shapes()
-        rows, counted = [], set()
-        for node in self.plan.nodes:
-            own = {id(p): p.size for p in vars(self)[node.name].parameters() if id(p) not in counted}
-            counted.update(own)
-            keys = (dict.fromkeys(node.reads()), node.outputs.values())
-            shown = (", ".join(f"{k} {shapes[k]}" if k in shapes else k for k in each) for each in keys)
-            rows.append((node.name, node.kind, *shown, f"{sum(own.values()):,}"))
-        head = ("node", "kind", "reads", "writes", "parameters")
-        return Summary(type(self).__name__, head, rows, f"{self.num_parameters():,} parameters")
+        """Return a table of the nodes: what they read and write, shapes where those are known, parameters."""
+        return summary(self)
 
-    def specs(self, sizes: dict[str, tuple] | None = None, *, open_size: int = 2) -> dict[str, Spec] | None:
-        """Return specs of the inputs from what `set_shapes` stated, or None where parameters could depend
-        on a size that is open: any but the first of several. `open_size` stands for an open one.
-        """
-        sizes = {**self._sizes, **(sizes or {})}
-        if any(k not in sizes or None in sizes[k][1:] or sizes[k] == (None,) for k in self.input_keys):
-            return None
-        filled = {k: tuple(open_size if n is None else n for n in sizes[k]) for k in self.input_keys}
-        return {k: Spec(shape, Defaults.float) for k, shape in filled.items()}
-
-    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Return the shapes of the keys as far as they are known; an open size shows as it varies."""
-        one, other = self.specs(), self.specs(open_size=3)
-        if one is None or other is None:
-            return self._sizes
-        pairs = zip(self.infer(one).items(), self.infer(other).values(), strict=True)
-        return {
-            k: tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True))
-            for (k, a), b in pairs
-            if a is not None and b is not None
-        }
+    @property
+    def sizes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shapes of inputs, as `set_shapes` stated them."""
+        return self._sizes
 
 
 def _spread(node: Node, result: Any) -> dict[str, Any]:

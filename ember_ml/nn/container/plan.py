@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 from typing import Any
 
 from ember_ml.core import tree
@@ -45,19 +46,20 @@ class Plan:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     keys: dict[Any, str]  # what each connection is called, by its identity
-
-    @property
-    def connections(self) -> dict[str, Connection]:
-        """Every key, and the connection that it names."""
-        named = {name: c for c, name in self.keys.items() if isinstance(c, Connection)}
-        return {**{name: Connection(name) for name in self.keys.values()}, **named}
+    connections: dict[str, Connection]  # the connection that each key names
 
 
-def plan_of(wired: dict[Wired, str], exposed: Iterable[Connection] = (), hidden: Iterable[str] = ()) -> Plan:
-    """Return the plan of named nodes.
+def plan_of(
+    wired: dict[Wired, str],
+    exposed: Iterable[Connection] = (),
+    hidden: Iterable[str] = (),
+    called: Mapping[Connection, str] = MappingProxyType({}),
+) -> Plan:
+    """Return the plan of named nodes, with names for connections that have none of their own.
 
     What no node reads is an output, and so is what is `exposed`, but not what is `hidden`; what then serves
-    no output is left out. A key such as `linear.weight` is a parameter of the node before the dot. Raises ValueError for a key that two nodes write, and for a cycle.
+    no output is left out. A key such as `linear.weight` is a parameter of the node before the dot. Raises
+    ValueError for a key that two nodes write, and for a cycle.
     """
     writer = _writers(wired)
     holders = {name: each for each, name in wired.items()}
@@ -72,7 +74,7 @@ def plan_of(wired: dict[Wired, str], exposed: Iterable[Connection] = (), hidden:
     results = [c for each in order for c in each.outputs.values()]
     shown = {c.identity for c in exposed}
     chosen = [c.identity for c in results if c.identity not in read or c.identity in shown]
-    keys = _names(order, wired, writer, chosen)
+    keys = _names(order, wired, writer, chosen, called)
     outputs = [c for c in chosen if keys[c] not in set(hidden)]
     needed = {writer[c] for c in outputs}
     for each in reversed(order):
@@ -81,7 +83,9 @@ def plan_of(wired: dict[Wired, str], exposed: Iterable[Connection] = (), hidden:
     nodes = tuple(_node(wired[each], each, keys) for each in order)
     outside = [c for each in order for c in each.sources() if c.identity not in writer]
     inputs = dict.fromkeys(keys[c.identity] for c in outside if _holder(c) not in holders)
-    return Plan(nodes, tuple(inputs), tuple(keys[c] for c in outputs), keys)
+    connections = {keys[c.identity]: c for each in order for c in (*each.sources(), *each.outputs.values())}
+    connections |= {keys[c.identity]: c for c in results}
+    return Plan(nodes, tuple(inputs), tuple(keys[c] for c in outputs), keys, connections)
 
 
 def _holder(c: Connection) -> str:
@@ -94,7 +98,9 @@ def _writers(wired: dict[Wired, str]) -> dict[Any, Wired]:
     for each, name in wired.items():
         for c in each.outputs.values():
             if (other := writer.setdefault(c.identity, each)) is not each:
-                raise ValueError(f"the key {c.name!r} is written by node {wired[other]!r} and by node {name!r}")
+                raise ValueError(
+                    f"the key {c.name!r} is written by node {wired[other]!r} and by node {name!r}"
+                )
     return writer
 
 
@@ -111,12 +117,17 @@ def _ordered(wired: dict[Wired, str], needs: Callable[[Wired], list[Wired]]) -> 
 
 
 def _names(
-    order: list[Wired], wired: dict[Wired, str], writer: dict[Any, Wired], outputs: list[Any]
+    order: list[Wired],
+    wired: dict[Wired, str],
+    writer: dict[Any, Wired],
+    outputs: list[Any],
+    called: Mapping[Connection, str],
 ) -> dict[Any, str]:
     """Return a name for every connection: its own; or the port's, if that is free; or that of its node."""
-    keys = {c: c for e in order for x in (*e.sources(), *e.outputs.values()) if isinstance(c := x.identity, str)}
-    taken = set(keys)
-    unnamed = [c for c in outputs if isinstance(c, Connection)]
+    ends = [c for each in order for c in (*each.sources(), *each.outputs.values())]
+    keys: dict[Any, str] = {c.name: c.name for c in ends if c.name is not None} | {c: called[c] for c in called}
+    taken = set(keys.values())
+    unnamed = [c for c in outputs if isinstance(c, Connection) and c not in called]
 
     def enter(c: Connection, *wanted: str) -> None:
         if c.identity not in keys:
@@ -154,5 +165,3 @@ def _node(name: str, wired: Wired, keys: dict[Any, str]) -> Node:
         outputs={port: keys[c.identity] for port, c in wired.outputs.items()},
         arguments=wired.ports.arguments,
     )
-
-

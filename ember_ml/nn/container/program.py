@@ -134,7 +134,7 @@ class Program:
         params = {k: x for k, x in values.items() if k not in inputs}
         result, _ = functional_call(self.model, params, *(values[k] for k in inputs))
         keys = self.model.output_keys
-        return tree.map(bare, result if len(keys) > 1 else {keys[0]: result})
+        return tree.map(bare, dict.fromkeys(keys, result) if len(keys) == 1 else result)
 
     def _linearized(self, params: dict[str, Any], data: dict[str, Any]) -> tuple[dict, Callable]:
         """Return the outputs, and the function from cotangents by key to gradients by key."""
@@ -169,8 +169,10 @@ class Program:
         return [k for k in keys if k not in inputs and k not in self.data and k not in self.constants]
 
     def _zero(self, key: str, values: dict[str, Any], wanted: Iterable[str]) -> Any:
-        """Return zeros for what the outputs do not depend on. Raises TypeError where an op without a
-        gradient stands between, unless it is `stop_gradient`."""
+        """Return zeros for what the outputs do not depend on.
+
+        Raises TypeError where an op without a gradient stands between, unless it is `stop_gradient`.
+        """
 
         def alone(x: Any) -> list:
             outputs = self._outputs({**values, key: x})

@@ -102,7 +102,11 @@ class Wired(Connection):
             made.node, made.port = self, port
 
     def __getattr__(self, key: str) -> Connection:
-        found = None if key.startswith("_") or key in Wired.__slots__ else {**self.inputs, **self.outputs}.get(key)
+        found = (
+            None
+            if key.startswith("_") or key in Wired.__slots__
+            else {**self.inputs, **self.outputs}.get(key)
+        )
         if found is None:
             raise AttributeError(f"a wired node has no attribute or key {key!r}")
         return found
@@ -127,7 +131,10 @@ def ports_of(
     others keep their names.
     """
     parameters = inspect.signature(function).parameters
-    skipped = (inspect.Parameter.VAR_KEYWORD, *((inspect.Parameter.VAR_POSITIONAL,) if arrays is None else ()))
+    skipped = (
+        inspect.Parameter.VAR_KEYWORD,
+        *((inspect.Parameter.VAR_POSITIONAL,) if arrays is None else ()),
+    )
     single = [n for n, p in parameters.items() if p.kind not in skipped]
     must = [n for n in single if parameters[n].default is inspect.Parameter.empty and n not in settings]
     first = [n for n in must if arrays is None or n in arrays]
@@ -143,7 +150,7 @@ def wire(module: Module, args: tuple, keys: dict[str, Any]) -> Wired:
 
     Raises KeyError for a key that the module does not have, TypeError for one that is given twice.
     """
-    ports, kind = module.ports(), type(module).__name__
+    ports, kind = module.ports(), module.kind
     if len(args) > len(ports.arguments):
         raise TypeError(f"{kind}: {len(args)} connections for the keys {', '.join(ports.arguments)}")
     given = dict(zip(ports.arguments, args, strict=False))
@@ -170,6 +177,9 @@ def _name(kind: str, key: str, given: Any) -> str | None:
 
 
 def _recorded(name: str, *args: Any, **settings: Any) -> Wired:
-    from ember_ml.nn.modules.operation import FUNCTIONS, record  # operations are modules, which are wired here
+    from ember_ml.nn.modules.operation import (
+        FUNCTIONS,
+        record,
+    )  # operations are modules, which are wired here
 
-    return record(FUNCTIONS[name], None, args, settings)
+    return record(FUNCTIONS[name], args, settings)

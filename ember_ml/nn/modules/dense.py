@@ -69,10 +69,12 @@ class Linear(Module):
         """Make the weights for inputs of this shape, which must have an axis."""
         if not input_shape:
             raise ValueError("Linear: expected inputs with an axis of features, got shape ()")
-        self.in_features = input_shape[-1]
-        self.weight = Parameter(kaiming_uniform((self.out_features, self.in_features)))
-        limit = max(self.in_features, 1) ** -0.5
-        self.bias = Parameter(ops.uniform((self.out_features,), -limit, limit)) if self.use_bias else None
+        width, units = input_shape[-1], self.out_features
+        assert units is not None  # of the two names of one setting, one was given
+        self.in_features = width
+        self.weight = Parameter(kaiming_uniform((units, width)))
+        limit = max(width, 1) ** -0.5
+        self.bias = Parameter(ops.uniform((units,), -limit, limit)) if self.use_bias else None
         if self.device is not None or self.dtype is not None:
             self.to(self.device, self.dtype)
 

@@ -45,7 +45,7 @@ class Module:
         """Make what depends on the input's shape. Called once, before the first forward."""
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Build if need be, and compute `forward`; given names of keys or connections, return a wired node."""
+        """Build if need be, and compute `forward`; given names of keys or connections, wire a node."""
         leaves = tree.leaves((args, settings))
         owners = {owner_of(x) for x in leaves} - {None}
         if any(x.level == LEVEL for x in owners) or (not owners and any(isinstance(x, str) for x in leaves)):

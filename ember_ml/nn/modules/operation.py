@@ -92,17 +92,16 @@ class Operation(Module):
         return op_named(self.function).define if isinstance(self.function, str) else self.function
 
 
-def record(function: Callable | str, op: Op | None, args: tuple, attrs: dict[str, Any]) -> Wired:
+def record(function: Callable | str, args: tuple, attrs: dict[str, Any]) -> Wired:
     """Return the node of a function called on connections; settings that hold none belong to the node."""
-    names = list(inspect.signature(function if op is None else op.define).parameters)
-    front = names if op is None else op.arrays
     wired_in = {k: v for k, v in attrs.items() if any(isinstance(x, Connection) for x in tree.leaves(v))}
     made = Operation(function, {k: v for k, v in attrs.items() if k not in wired_in})
     keys = {argument: key for key, argument in made.ports().arguments.items()}
-    if op is not None and op.sequence:
-        args = (list(args) if len(args) > 1 or isinstance(args[0], Connection) else args[0],)
-    given = {keys[n]: v for n, v in (*zip(front, args, strict=False), *wired_in.items()) if v is not None}
-    return wire(made, (), given)
+    op = made.op
+    if op is not None and op.sequence and (len(args) != 1 or isinstance(args[0], Connection)):
+        args = (list(args),)  # sums of products take their arrays one by one
+    front = zip(keys if op is None else op.arrays, args, strict=False)
+    return wire(made, (), {keys[n]: v for n, v in (*front, *wired_in.items()) if v is not None})
 
 
 class Wiring(dispatch.Interpreter):
@@ -120,7 +119,7 @@ class Wiring(dispatch.Interpreter):
 
 def _record(op: Op, *args: Any, **attrs: Any) -> Any:
     parameters = _parameters(op)
-    made = record(op.name, op, args, {k: v for k, v in attrs.items() if v is not parameters[k].default})
+    made = record(op.name, args, {k: v for k, v in attrs.items() if v is not parameters[k].default})
     return tuple(made.outputs.values()) if op.returns is not None else made
 
 

@@ -16,7 +16,9 @@ class Summary:
         cells = [self.head, *self.rows]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.head))]
         lines = [
-            "  ".join(c.rjust(w) if i in self._numbers else c.ljust(w) for i, (c, w) in enumerate(pairs)).rstrip()
+            "  ".join(
+                c.rjust(w) if i in self._numbers else c.ljust(w) for i, (c, w) in enumerate(pairs)
+            ).rstrip()
             for pairs in (list(zip(row, widths, strict=True)) for row in cells)
         ]
         rule = "-" * max(map(len, lines))
