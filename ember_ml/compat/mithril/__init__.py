@@ -1,6 +1,6 @@
 """Mithril's names: `import ember_ml.compat.mithril as ml`; nothing else in a program changes."""
 
-from typing import Any
+import typing
 
 from ember_ml.compat.mithril import backends as backends
 from ember_ml.compat.mithril import models as models
@@ -10,7 +10,7 @@ from ember_ml.core.dtypes import DTYPES
 _DTYPES = {**DTYPES, "float": DTYPES["float32"], "double": DTYPES["float64"], "int": DTYPES["int32"]}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """Return a dtype, a backend's class, or a node's."""
     if name in _DTYPES:
         return _DTYPES[name]

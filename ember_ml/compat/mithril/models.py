@@ -9,7 +9,7 @@ import difflib
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+import typing
 
 from ember_ml import nn, ops
 from ember_ml.core import TABLE
@@ -21,17 +21,17 @@ IOKey = nn.Connection
 __all__ = ["IOKey", "TrainModel"]  # and what `__getattr__` finds
 
 
-def l1(input: Any) -> Any:
+def l1(input: typing.Any) -> typing.Any:
     """Return the sum of |x|."""
     return ops.sum(ops.abs(input))
 
 
-def l2(input: Any) -> Any:
+def l2(input: typing.Any) -> typing.Any:
     """Return half the sum of x**2."""
     return ops.multiply(ops.sum(ops.square(input)), 0.5)
 
 
-def scaled_dot_product(query: Any, key: Any, value: Any, mask: Any = None, is_causal: bool = False) -> Any:
+def scaled_dot_product(query: typing.Any, key: typing.Any, value: typing.Any, mask: typing.Any = None, is_causal: bool = False) -> typing.Any:
     """Return softmax(Q K' / sqrt(d)) V; where `mask` is False, nothing is attended to (Vaswani 2017, (1)).
 
     Shapes: query (..., n, d), key (..., m, d), value (..., m, e) -> (..., n, e). `is_causal` lets a query
@@ -46,11 +46,11 @@ def scaled_dot_product(query: Any, key: Any, value: Any, mask: Any = None, is_ca
 
 
 _LOSS = {"input": "y_pred", "target": "y_true"}
-_EACH: dict[str, Any] = {"axis": ()}  # Mithril's losses are of every value, and TrainModel reduces them
+_EACH: dict[str, typing.Any] = {"axis": ()}  # Mithril's losses are of every value, and TrainModel reduces them
 _SCORES = {**_EACH, "from_logits": True}
 
 # name -> what computes it, keys that are named otherwise, settings that differ
-EQUIVALENTS: dict[str, tuple[str | Callable, dict[str, str], dict[str, Any]]] = {
+EQUIVALENTS: dict[str, tuple[str | Callable, dict[str, str], dict[str, typing.Any]]] = {
     "SquaredError": ("mse", _LOSS, _EACH),
     "AbsoluteError": ("mean_absolute_error", _LOSS, _EACH),
     "CrossEntropy": ("sparse_categorical_crossentropy", _LOSS, _SCORES),
@@ -86,7 +86,7 @@ EQUIVALENTS: dict[str, tuple[str | Callable, dict[str, str], dict[str, Any]]] = 
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """Return the class of nodes of this name. Raises AttributeError with the nearest names."""
     if name in EQUIVALENTS:
         return partial(_equivalent, name)
@@ -104,6 +104,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *EQUIVALENTS, *dir(nn), *ops_})
 
 
-def _equivalent(name: str, **settings: Any) -> Operation:
+def _equivalent(name: str, **settings: typing.Any) -> Operation:
     function, keys, own = EQUIVALENTS[name]
     return Operation(function, {**own, **settings}, keys)

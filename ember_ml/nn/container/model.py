@@ -298,7 +298,7 @@ class Model(Module):
             known = ", ".join(self.output_keys)
             raise KeyError(f"discard_keys: no output {', '.join(map(repr, unknown))}; there are {known}")
         other = copy.copy(self)
-        other._hidden, other._plan = (*self._hidden, *hidden), None
+        other._hidden, other._plan, other._called = (*self._hidden, *hidden), None, dict(self._called)
         kept = {node.name for node in other.plan.nodes}
         for name in set(self._wired.values()) - kept:
             del vars(other)[name]

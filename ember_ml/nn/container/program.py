@@ -53,6 +53,8 @@ class Program:
         """Return the outputs, and the gradients of the one that is a number."""
         outputs, gradients = self._linearized(params, data)
         key = self.cost or next(iter(outputs))
+        if key not in outputs:
+            raise ValueError(f"output_gradients=True: the model has no output {key!r}; add_loss makes it")
         if len(outputs) > 1 and self.cost is None:
             raise ValueError(
                 f"output_gradients=True differentiates one output, and there are {', '.join(outputs)}; "
