@@ -63,15 +63,15 @@ def compile(
     <BLANKLINE>
     """
     engine = None if backend is None else get_backend(backend)
-    chosen = dict(
-        shapes=shapes,
-        constant_keys=constant_keys,
-        data_keys=data_keys,
-        trainable_keys=trainable_keys,
-        discard_keys=discard_keys,
-        inference=inference,
-        file=file,
-    )
+    chosen = {
+        "shapes": shapes,
+        "constant_keys": constant_keys,
+        "data_keys": data_keys,
+        "trainable_keys": trainable_keys,
+        "discard_keys": discard_keys,
+        "inference": inference,
+        "file": file,
+    }
     if (of_model := getattr(f, "compiled_for", None)) is not None:
         return of_model(engine, jit=jit, verbose=verbose, **chosen)
     if given := [name for name, value in chosen.items() if value]:

@@ -96,6 +96,7 @@ class TrainModel(Model):
             self._wired[cost] = self._wired.pop(cost)  # last again, after all that it reads
             self._plan = None
 
+
 def _module(step: Step) -> Module:
     return step if isinstance(step, Module) else node(step)
 

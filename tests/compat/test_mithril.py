@@ -1,5 +1,8 @@
 """Mithril's names: `ember_ml.compat.mithril`."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -61,20 +64,22 @@ def test_every_op_has_a_class_of_nodes():
 
 def test_losses_are_of_every_value():
     p, t = np.array([[0.2, 0.7], [0.9, 0.4]]), np.array([[0.0, 1.0], [1.0, 1.0]])
-    close(ml.SquaredError().forward(input=p, target=t), (p - t) ** 2, "float64")
-    close(ml.AbsoluteError().forward(input=p, target=t), abs(p - t), "float64")
-    close(ml.HingeLoss().forward(input=p, target=t), np.maximum(0, 1 - t * p), "float64")
-    close(ml.BinaryCrossEntropy(from_logits=False).forward(input=p, target=t), -np.log(np.where(t, p, 1 - p)), "float64")
+    close(ml.SquaredError()(input=p, target=t), (p - t) ** 2, "float64")
+    close(ml.AbsoluteError()(input=p, target=t), abs(p - t), "float64")
+    close(ml.HingeLoss()(input=p, target=t), np.maximum(0, 1 - t * p), "float64")
+    close(
+        ml.BinaryCrossEntropy(from_logits=False)(input=p, target=t), -np.log(np.where(t, p, 1 - p)), "float64"
+    )
     logs = p - np.log(np.exp(p).sum(1, keepdims=True))
-    close(ml.CrossEntropy().forward(input=p, target=np.array([1, 0])), -logs[[0, 1], [1, 0]], "float64")
+    close(ml.CrossEntropy()(input=p, target=np.array([1, 0])), -logs[[0, 1], [1, 0]], "float64")
 
 
 def test_scaled_dot_product_is_the_formula():
     q, k, v = np.random.default_rng(0).standard_normal((3, 2, 4, 5))
     scores = q @ k.swapaxes(1, 2) / np.sqrt(5)
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
-    close(ml.ScaledDotProduct().forward(query=q, key=k, value=v), weights @ v, "float64")
-    causal = ml.ScaledDotProduct(is_causal=True).forward(query=q, key=k, value=v)
+    close(ml.ScaledDotProduct()(query=q, key=k, value=v), weights @ v, "float64")
+    causal = ml.ScaledDotProduct(is_causal=True)(query=q, key=k, value=v)
     close(np.asarray(causal)[:, 0], v[:, 0], "float64")
 
 
@@ -95,3 +100,23 @@ def test_a_classifier_trains_with_mithrils_words():
             params[name] = params[name] - slope
         costs.append(outputs["final_cost"])
     assert costs[-1] < 0.3 * costs[0]
+
+
+@pytest.fixture(scope="module")
+def example():
+    path = Path(__file__).parents[2] / "examples" / "model_language.py"
+    spec = importlib.util.spec_from_file_location("model_language", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("build", ["line", "layers"])
+def test_the_documents_two_models_train_alike_on_every_engine(be, build, example):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 5)).astype("float32")
+    y = x.sum(1, keepdims=True)
+    model = getattr(example, build)()
+    alone = np.array(list(example.losses(model, ember_ml.backend.get_backend("numpy"), x, y)))
+    close(list(example.losses(model, be, x, y)), alone, rtol=1e-4)  # of 100 steps
+    assert alone[-1] < 0.02 * alone[0]

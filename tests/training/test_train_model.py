@@ -50,7 +50,7 @@ def test_losses_and_penalties_add_up_and_metrics_do_not(be):
     far = abs(out).argmax()
     slope = 2 * (out - Y).T @ X / 6 + 0.5 * np.sign(out[far]) * X[far] + 0.1 * w
     close(be.to_numpy(gradients["linear.weight"]), slope, rtol=1e-4)
-    assert list(model.parameters())[0] is list(train.parameters())[0]
+    assert next(model.parameters()) is next(train.parameters())
 
 
 def test_a_penalty_of_all_whose_name_a_pattern_finds():
@@ -61,7 +61,7 @@ def test_a_penalty_of_all_whose_name_a_pattern_finds():
     w, b = (np.asarray(p) for p in train.parameters())
     close(found["penalty"], 0.5 * ((w**2).sum() + (b**2).sum()))
     close(found["final_cost"], ((X @ w.T + b - Y) ** 2).mean() + found["penalty"], rtol=1e-4)
-    with pytest.raises(KeyError, match="'kernel' finds no parameter; there are linear.weight, linear.bias"):
+    with pytest.raises(KeyError, match=r"'kernel' finds no parameter; there are linear.weight, linear.bias"):
         train.add_regularization(half_square, reg_key=re.compile("kernel"))
 
 
@@ -79,7 +79,7 @@ def test_a_train_model_travels_as_data():
 
 def test_without_a_loss_there_is_no_cost():
     compiled = compile(TrainModel(line()), "numpy")
-    with pytest.raises(ValueError, match="the model has no output 'final_cost'; add_loss"):
+    with pytest.raises(ValueError, match=r"the model has no output 'final_cost'; add_loss"):
         compiled.evaluate(compiled.get_parameters(), {"input": X}, output_gradients=True)
 
 

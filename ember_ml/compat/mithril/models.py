@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import typing
 from collections.abc import Callable
 from functools import partial
-import typing
 
 from ember_ml import nn, ops
 from ember_ml.core import TABLE
@@ -31,7 +31,9 @@ def l2(input: typing.Any) -> typing.Any:
     return ops.multiply(ops.sum(ops.square(input)), 0.5)
 
 
-def scaled_dot_product(query: typing.Any, key: typing.Any, value: typing.Any, mask: typing.Any = None, is_causal: bool = False) -> typing.Any:
+def scaled_dot_product(
+    query: typing.Any, key: typing.Any, value: typing.Any, mask: typing.Any = None, is_causal: bool = False
+) -> typing.Any:
     """Return softmax(Q K' / sqrt(d)) V; where `mask` is False, nothing is attended to (Vaswani 2017, (1)).
 
     Shapes: query (..., n, d), key (..., m, d), value (..., m, e) -> (..., n, e). `is_causal` lets a query
@@ -46,7 +48,9 @@ def scaled_dot_product(query: typing.Any, key: typing.Any, value: typing.Any, ma
 
 
 _LOSS = {"input": "y_pred", "target": "y_true"}
-_EACH: dict[str, typing.Any] = {"axis": ()}  # Mithril's losses are of every value, and TrainModel reduces them
+_EACH: dict[str, typing.Any] = {
+    "axis": ()
+}  # Mithril's losses are of every value, and TrainModel reduces them
 _SCORES = {**_EACH, "from_logits": True}
 
 # name -> what computes it, keys that are named otherwise, settings that differ
@@ -95,7 +99,7 @@ def __getattr__(name: str) -> typing.Any:
     plain = {op.replace("_", ""): op for op in TABLE}
     if name[:1].isupper() and (op := plain.get(name.lower())) is not None:
         return partial(nn.node, op)
-    near = difflib.get_close_matches(name, dir(), 3)
+    near = difflib.get_close_matches(name, __dir__(), 3)
     raise AttributeError(f"mithril has no {name!r} here" + (f"; is it {' or '.join(near)}?" if near else ""))
 
 

@@ -20,17 +20,15 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ember_ml.core import Spec, spec_of, tree
-from ember_ml.core.dtypes import Defaults
-from ember_ml.core.graph import trace_graph
+from ember_ml.core import tree
 from ember_ml.core.op import FAULTS
 from ember_ml.nn.container.outline import summary
 from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
 from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
-from ember_ml.nn.modules.module import Module, as_tensor, replaced
+from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.summary import Summary
 from ember_ml.nn.saving import build, describe
-from ember_ml.tensor.conversion import bare, owner_of
+from ember_ml.tensor.conversion import owner_of
 
 
 class Model(Module):
@@ -136,7 +134,9 @@ class Model(Module):
         for c in wired.outputs.values():
             if c.name is not None and (other := self._writers.get(c.name)) is not None:
                 known = self._wired[other]
-                raise ValueError(f"the key {c.name!r} is written by node {known!r}; {name!r} cannot write it too")
+                raise ValueError(
+                    f"the key {c.name!r} is written by node {known!r}; {name!r} cannot write it too"
+                )
         for c in (*wired.sources(), *wired.outputs.values()):
             if c.name is not None:
                 self._writers[c.name] = self._writers.get(c.name, c.node)

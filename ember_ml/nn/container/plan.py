@@ -125,7 +125,9 @@ def _names(
 ) -> dict[Any, str]:
     """Return a name for every connection: its own; or the port's, if that is free; or that of its node."""
     ends = [c for each in order for c in (*each.sources(), *each.outputs.values())]
-    keys: dict[Any, str] = {c.name: c.name for c in ends if c.name is not None} | {c: called[c] for c in called}
+    keys: dict[Any, str] = {c.name: c.name for c in ends if c.name is not None} | {
+        c: called[c] for c in called
+    }
     taken = set(keys.values())
     unnamed = [c for c in outputs if isinstance(c, Connection) and c not in called]
 

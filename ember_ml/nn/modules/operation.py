@@ -47,6 +47,7 @@ class Operation(Module):
         self.settings, self.keys = dict(settings or {}), dict(keys or {})
         if unknown := self.settings.keys() - inspect.signature(self._called()).parameters.keys():
             raise TypeError(f"{self.kind} has no setting {', '.join(sorted(unknown))}")
+        self._ports = self._find_ports()
 
     @property
     def op(self) -> Op | None:
@@ -61,6 +62,9 @@ class Operation(Module):
 
     def ports(self) -> Ports:
         """Return the keys at which it can be wired."""
+        return self._ports
+
+    def _find_ports(self) -> Ports:
         op = self.op
         ports = ports_of(self._called(), None if op is None else op.arrays, self.settings)
         if self.keys:
@@ -69,9 +73,10 @@ class Operation(Module):
         return ports if op is None or op.returns is None else replace(ports, outputs=op.returns._fields)
 
     def forward(self, *args: Any, **given: Any) -> Any:
-        """Compute the function on arguments by position or by name."""
-        places = self.ports().arguments.values() if args else ()
-        given = self.settings | dict(zip(places, args, strict=False)) | given
+        """Compute the function on arguments by position, by key or by name."""
+        names = self._ports.arguments
+        by_name = {names.get(key, key): x for key, x in given.items()}
+        given = self.settings | dict(zip(names.values(), args, strict=False)) | by_name
         op = self.op
         if op is None or op.creates:
             return self._called()(**given)

@@ -102,7 +102,9 @@ def test_the_backends_dtype_is_that_of_the_parameters(name):
     be = NumpyBackend(dtype=name)
     compiled = compile(net(), be)
     data, g = given(be, name)
-    outputs, gradients = compiled.evaluate(params := compiled.get_parameters(), data, output_gradients={"output": g})
+    outputs, gradients = compiled.evaluate(
+        params := compiled.get_parameters(), data, output_gradients={"output": g}
+    )
     assert {x.dtype.name for x in (*params.values(), *outputs.values(), *gradients.values())} == {name}
     output, slopes = by_hand(params, data["input"].astype("float64"), g.astype("float64"))
     loose = {"rtol": 2e-2, "atol": 2e-2} if name == "float16" else {}  # of 11 bits, in sums of eight terms
@@ -125,7 +127,9 @@ def test_gradients_agree_with_finite_differences():
                 moved = value.copy()
                 moved[place] += sign * step
                 losses.append(compiled.evaluate({**params, key: moved}, data)["loss"])
-            close(gradients[key][place], (losses[0] - losses[1]) / (2 * step), "float64", rtol=1e-5, atol=1e-8)
+            close(
+                gradients[key][place], (losses[0] - losses[1]) / (2 * step), "float64", rtol=1e-5, atol=1e-8
+            )
 
 
 def test_parameters_fill_themselves_at_the_first_evaluate():
@@ -133,7 +137,7 @@ def test_parameters_fill_themselves_at_the_first_evaluate():
     params = compiled.get_parameters()
     assert type(params) is Parameters
     assert repr(params) == "Parameters(made at the first evaluate)"
-    with pytest.raises(LookupError, match="made at the first evaluate, which knows the shapes"):
+    with pytest.raises(LookupError, match=r"made at the first evaluate, which knows the shapes"):
         list(params)
     data = {"input": X.astype("float32")}
     before = compiled.evaluate(params, data)["output"]
@@ -171,9 +175,7 @@ def test_a_new_batch_size_is_compiled_anew():
     compiled = compile(net(), "numpy", shapes={"input": (None, 3)})
     params = compiled.get_parameters()
     for batch in (1, 4, 8, 1):
-        _, gradients = compiled.evaluate(
-            params, {"input": X[:batch]}, output_gradients={"output": Y[:batch]}
-        )
+        _, gradients = compiled.evaluate(params, {"input": X[:batch]}, output_gradients={"output": Y[:batch]})
         for key, slope in by_hand(params, X[:batch], Y[:batch])[1].items():
             close(gradients[key], slope, rtol=1e-4)
 
@@ -200,7 +202,7 @@ def test_threads_get_right_gradients():
 def test_a_compiled_model_survives_pickling(be):
     compiled = compile(net(), be, shapes={"input": (None, 3)})
     params, (data, g) = compiled.get_parameters(), given(be)
-    how = lambda outputs: {"output": g}  # noqa: E731
+    how = lambda outputs: {"output": g}
     _, gradients = compiled.evaluate(params, data, output_gradients=how)
     again = pickle.loads(pickle.dumps(compiled))
     for way in (how, {"output": g}):
@@ -229,7 +231,9 @@ def test_constants_become_part_of_the_program():
     assert compiled.input_keys == ("x",)
     close(compiled.evaluate({}, {"x": X})["output"], 3 * X, "float64")
     close(compile(model, constant_keys={"scale": 2.0}).evaluate(data={"x": X})["output"], 2 * X, "float64")
-    frozen = compile(net(), "numpy", shapes={"input": (None, 3)}, constant_keys={"linear.bias": np.zeros(4, "float32")})
+    frozen = compile(
+        net(), "numpy", shapes={"input": (None, 3)}, constant_keys={"linear.bias": np.zeros(4, "float32")}
+    )
     assert "linear.bias" not in frozen.get_parameters()
     _, gradients = frozen.evaluate(frozen.get_parameters(), {"input": X}, output_gradients={"output": Y})
     assert sorted(gradients) == ["linear.weight", "linear_2.bias", "linear_2.weight"]
@@ -258,7 +262,10 @@ def test_discarded_outputs_take_along_what_serves_them_alone():
     heads |= Linear(dimension=1)(input="active", output="other")
     shapes = {"input": (None, 3)}
     assert "linear_3.weight" in compile(heads, "numpy", shapes=shapes).get_parameters()
-    assert "linear_3.weight" not in compile(heads, "numpy", shapes=shapes, discard_keys=["other"]).get_parameters()
+    assert (
+        "linear_3.weight"
+        not in compile(heads, "numpy", shapes=shapes, discard_keys=["other"]).get_parameters()
+    )
     assert heads.output_keys == ("output", "other")
 
 
@@ -278,7 +285,7 @@ def test_a_head_that_an_output_does_not_need_has_a_gradient_of_zero():
 def test_inference_has_no_gradients():
     compiled = compile(net(), "numpy", shapes={"input": (None, 3)}, inference=True)
     assert compiled.evaluate(compiled.get_parameters(), {"input": X})["output"].shape == (8, 2)
-    with pytest.raises(ValueError, match="compiled with inference=True"):
+    with pytest.raises(ValueError, match=r"compiled with inference=True"):
         compiled.evaluate(compiled.get_parameters(), {"input": X}, output_gradients={"output": Y})
 
 
@@ -339,11 +346,11 @@ def test_keys_that_are_unknown_missing_or_given_twice_are_named(compiled):
     params = compiled.get_parameters()
     with pytest.raises(KeyError, match=r"params and data: no key 'inptu'; there are input, linear.weight"):
         compiled.evaluate(params, {"input": X, "inptu": X})
-    with pytest.raises(KeyError, match="data: nothing is given for 'input'"):
+    with pytest.raises(KeyError, match=r"data: nothing is given for 'input'"):
         compiled.evaluate(params, {})
-    with pytest.raises(KeyError, match="'input' is given twice"):
+    with pytest.raises(KeyError, match=r"'input' is given twice"):
         compiled.evaluate({**params, "input": X}, {"input": X})
-    with pytest.raises(KeyError, match="params: nothing is given for 'linear.weight', 'linear.bias'"):
+    with pytest.raises(KeyError, match=r"params: nothing is given for 'linear.weight', 'linear.bias'"):
         compiled.evaluate({k: params[k] for k in ("linear_2.weight", "linear_2.bias")}, {"input": X})
 
 
@@ -353,26 +360,30 @@ def test_wrong_shapes_and_dtypes_name_the_key(compiled):
         compiled.evaluate(params, {"input": Y})
     unstated = compile(net(), "numpy")
     unstated.evaluate(unfilled := unstated.get_parameters(), {"input": X})
-    with pytest.raises(ValueError, match=r"node 'linear' \(Linear; input \(8, 2\)\): Linear: expected inputs of 3"):
+    with pytest.raises(
+        ValueError, match=r"node 'linear' \(Linear; input \(8, 2\)\): Linear: expected inputs of 3"
+    ):
         unstated.evaluate(unfilled, {"input": Y})
-    with pytest.raises(TypeError, match="gradients need floating-point values, and 'linear.bias' is int64"):
+    with pytest.raises(TypeError, match=r"gradients need floating-point values, and 'linear.bias' is int64"):
         compiled.evaluate(
             {**params, "linear.bias": np.zeros(4, "int64")}, {"input": X}, output_gradients={"output": Y}
         )
-    with pytest.raises(TypeError, match="'input' must be an array, got str"):
+    with pytest.raises(TypeError, match=r"'input' must be an array, got str"):
         compiled.evaluate(params, {"input": "x"})
 
 
 def test_parameters_of_another_model_are_refused(compiled):
     other = compile(net(), "numpy", shapes={"input": (None, 5)}).get_parameters()
-    with pytest.raises(ValueError, match=r"'linear.weight' has shape \(4, 5\), expected \(4, 3\); .* another model"):
+    with pytest.raises(
+        ValueError, match=r"'linear.weight' has shape \(4, 5\), expected \(4, 3\); .* another model"
+    ):
         compiled.evaluate(other, {"input": X})
 
 
 def test_output_gradients_must_fit(compiled):
     params, data = compiled.get_parameters(), {"input": X}
     for how in ({"hidden": Y}, lambda outputs: {"hidden": Y}):
-        with pytest.raises(KeyError, match="no output 'hidden'; there are output; .*expose_keys"):
+        with pytest.raises(KeyError, match=r"no output 'hidden'; there are output; .*expose_keys"):
             compiled.evaluate(params, data, output_gradients=how)
     for how in ({"output": Y[:2]}, lambda outputs: {"output": Y[:2]}):
         with pytest.raises(ValueError, match=r"'output' has shape \(2, 2\), expected \(8, 2\)"):
@@ -380,7 +391,7 @@ def test_output_gradients_must_fit(compiled):
     with pytest.raises(ValueError, match=r"True needs a single number, and 'output' has shape \(8, 2\)"):
         compiled.evaluate(params, data, output_gradients=True)
     two = Model.from_function(lambda x: {"a": x.sum(), "b": x.mean()})
-    with pytest.raises(ValueError, match="differentiates one output, and there are a, b"):
+    with pytest.raises(ValueError, match=r"differentiates one output, and there are a, b"):
         compile(two, trainable_keys=["x"]).evaluate(data={"x": X}, output_gradients=True)
 
 
@@ -389,10 +400,12 @@ def test_an_op_without_a_gradient_in_the_way_is_named():
     model |= node(ops.round)(input="output", output="whole")
     compiled = compile(model, "numpy", shapes={"input": (None, 3)})
     for how in ({"whole": Y}, lambda outputs: {"whole": Y}):
-        with pytest.raises(TypeError, match=r"no gradient reaches 'linear.* from whole: round has none \(node round\)"):
+        with pytest.raises(
+            TypeError, match=r"no gradient reaches 'linear.* from whole: round has none \(node round\)"
+        ):
             compiled.evaluate(compiled.get_parameters(), {"input": X}, output_gradients=how)
     chosen = Model.from_function(lambda x: ops.argmax(x, axis=1))
-    with pytest.raises(TypeError, match="'output' holds no floating-point array, so it has no gradient"):
+    with pytest.raises(TypeError, match=r"'output' holds no floating-point array, so it has no gradient"):
         compile(chosen, "numpy", trainable_keys=["x"]).evaluate({}, {"x": X}, output_gradients={"output": Y})
     stopped = Model.from_function(lambda x: ops.stop_gradient(x).sum())
     _, gradients = compile(stopped, trainable_keys=["x"]).evaluate({}, {"x": X}, output_gradients=True)
@@ -400,18 +413,20 @@ def test_an_op_without_a_gradient_in_the_way_is_named():
 
 
 def test_choices_are_checked():
-    with pytest.raises(ValueError, match="the model has no nodes; add one"):
+    with pytest.raises(ValueError, match=r"the model has no nodes; add one"):
         compile(Model(), "numpy")
     for what in ("data_keys", "trainable_keys"):
         with pytest.raises(KeyError, match=f"{what}: no key 'inptu'; there are input"):
             compile(net(), "numpy", **{what: ["inptu"]})
-    with pytest.raises(KeyError, match="discard_keys: no output 'hidden'; there are output"):
+    with pytest.raises(KeyError, match=r"discard_keys: no output 'hidden'; there are output"):
         compile(net(), "numpy", discard_keys=["hidden"])
-    with pytest.raises(ValueError, match="input stands in data_keys and in trainable_keys"):
+    with pytest.raises(ValueError, match=r"input stands in data_keys and in trainable_keys"):
         compile(net(), "numpy", data_keys=["input"], trainable_keys=["input"])
-    with pytest.raises(KeyError, match="set_shapes: no key 'x'; there are input"):
+    with pytest.raises(KeyError, match=r"set_shapes: no key 'x'; there are input"):
         compile(net(), "numpy", shapes={"x": (1, 2)})
-    with pytest.raises(TypeError, match="compile: shapes, inference can be chosen for a Model alone, got function"):
+    with pytest.raises(
+        TypeError, match=r"compile: shapes, inference can be chosen for a Model alone, got function"
+    ):
         compile(lambda x: x, shapes={"x": (1, 2)}, inference=True)
 
 
