@@ -11,6 +11,7 @@ from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
+from ember_ml.core.trace import named
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -70,7 +71,7 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
             if not -len(args) <= place < len(args):
                 raise ValueError(f"grad: argument {place} was asked for, but {len(args)} were given")
         result = vjp(of_chosen, *(args[i] for i in places), has_aux=has_aux)
-        value, pull = result[:2]
+        value, pull = named(result[0], "value"), result[1]
         if spec_of(value).shape != ():
             raise ValueError(
                 f"grad: the function must return a single number, got shape {spec_of(value).shape}"

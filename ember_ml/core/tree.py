@@ -51,6 +51,17 @@ def map(function: Callable, tree: Any, *rest: Any) -> Any:
     return unflatten(shape, [function(*each) for each in zip(first, *(o for o, _ in others), strict=True)])
 
 
+def paths(structure: tuple) -> list[tuple]:
+    """Return where each leaf stands: the keys and places that lead to it."""
+    if structure == LEAF:
+        return [()]
+    if structure == NONE:
+        return []
+    kind, keys, children = structure
+    steps = keys or getattr(kind, "_fields", None) or range(len(children))
+    return [(step, *rest) for step, child in zip(steps, children, strict=True) for rest in paths(child)]
+
+
 def describe(structure: tuple) -> str:
     """Return a structure as one would write it, with `*` for a leaf."""
     if structure == LEAF:

@@ -26,7 +26,13 @@ from ember_ml.ops.special import erf
 from ember_ml.ops.trigonometry import tanh
 
 
-@composite(kinds=REAL, vjp=lambda g, out, x: (where(greater(out, 0), g, 0),))
+@composite(kinds=REAL, vjp=lambda g, out, x, gate: (gated(g, gate), None))
+def gated(x, gate, /):
+    """x where the gate is above 0, else 0: what the gradient of relu makes of a cotangent."""
+    return where(greater(gate, 0), x, 0)
+
+
+@composite(kinds=REAL, vjp=lambda g, out, x: (gated(g, out),))
 def relu(x, /):
     """max(x, 0). Its gradient at 0 is 0."""
     return maximum(x, 0)

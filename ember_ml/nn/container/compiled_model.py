@@ -30,6 +30,7 @@ class CompiledModel:
         self,
         model: Model,
         backend: Backend | None,
+        how: dict[str, Any],
         *,
         shapes: dict[str, Any] | None,
         constant_keys: dict[str, Any] | None,
@@ -37,8 +38,6 @@ class CompiledModel:
         trainable_keys: Iterable[str],
         discard_keys: Iterable[str],
         inference: bool,
-        jit: bool,
-        verbose: bool,
         file: Any,
     ):
         model = model.pruned(discard_keys or ())
@@ -52,7 +51,7 @@ class CompiledModel:
         held = {k: self._held(x) for k, x in constants.items()}
         self.program = Program(model, model.sizes, held, frozenset(data), trainable, model.cost_key)
         self._parts = {
-            name: compile(_Part(self.program, name), backend, jit=jit, verbose=verbose)
+            name: compile(_Part(self.program, name), backend, **how)
             for name in ("forward", "joint", "scalar", "ahead", "behind")
         }
         self._forward = self._parts["forward"]

@@ -316,11 +316,11 @@ class Model(Module):
             vars(other)[name] = made[id(module)]
         return other
 
-    def compiled_for(self, backend: Any, **options: Any) -> Any:
+    def compiled_for(self, backend: Any, how: dict[str, Any], **chosen: Any) -> Any:
         """Return the model compiled: what `compile(model, ...)` gives."""
         from ember_ml.nn.container.compiled_model import CompiledModel  # which is made of models
 
-        return CompiledModel(self, backend, **options)
+        return CompiledModel(self, backend, how, **chosen)
 
     def summary(self) -> Summary:
         """Return a table of the nodes: what they read and write, shapes where those are known, parameters."""
