@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import ember_ml.compat.mithril as ml
-from ember_ml import available_backends, get_backend
+from ember_ml import available_backends, get_backend, set_seed
 
 STEPS, LEARNING_RATE = 100, 0.05
 
@@ -48,6 +48,7 @@ def losses(model: Any, backend: Any, x: np.ndarray, y: np.ndarray) -> Iterator[f
 
 def main() -> None:
     """Train both models on each engine and print the errors side by side."""
+    set_seed(0)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((100, 5)).astype("float32")
     slopes = np.array([[1.0], [-0.5], [0.25], [0.1], [0.7]])

@@ -8,6 +8,7 @@ import pytest
 
 import ember_ml.backend
 import ember_ml.compat.mithril as ml
+import ember_ml.ops
 from conftest import close
 from ember_ml.compat.mithril.backends import NumpyBackend
 
@@ -116,7 +117,12 @@ def test_the_documents_two_models_train_alike_on_every_engine(be, build, example
     rng = np.random.default_rng(0)
     x = rng.standard_normal((20, 5)).astype("float32")
     y = x.sum(1, keepdims=True)
+    ember_ml.ops.set_seed(0)
     model = getattr(example, build)()
     alone = np.array(list(example.losses(model, ember_ml.backend.get_backend("numpy"), x, y)))
-    close(list(example.losses(model, be, x, y)), alone, rtol=1e-4)  # of 100 steps
+    found = list(example.losses(model, be, x, y))
+    close(found[:20], alone[:20], rtol=1e-5)
+    close(
+        found, alone, rtol=1e-4, atol=1e-4 * alone[0]
+    )  # rounding grows with the steps, at the kinks of relu
     assert alone[-1] < 0.02 * alone[0]

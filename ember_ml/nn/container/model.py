@@ -22,6 +22,7 @@ from typing import Any
 
 from ember_ml.core import tree
 from ember_ml.core.op import FAULTS
+from ember_ml.core.trace import named
 from ember_ml.nn.container.outline import summary
 from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
 from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
@@ -241,7 +242,7 @@ class Model(Module):
                 words = error.args[0] if isinstance(error, KeyError) and error.args else error
                 error.args = (f"node {node.name!r} ({node.kind}; {shapes}): {words}",)
                 raise
-            found.update(_spread(node, result))
+            found.update({key: named(x, key) for key, x in _spread(node, result).items()})
         return found
 
     def _value(self, key: Key, found: dict[str, Any]) -> Any:

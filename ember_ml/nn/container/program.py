@@ -16,8 +16,9 @@ from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import lift, trace_graph
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
-from ember_ml.core.trace import constant
+from ember_ml.core.trace import constant, name_of
 from ember_ml.nn.container.model import Model
+from ember_ml.nn.container.plan import unused
 from ember_ml.nn.functional import functional_call
 from ember_ml.tensor.conversion import bare, owner_of
 
@@ -76,16 +77,19 @@ class Program:
             return gradients(dict(zip(keys, cotangents, strict=True)))
 
         graph, captured, _ = trace_graph(pull, [spec_of(outputs[k]) for k in keys], expands=lambda op: False)
-        residuals = [x for x in captured if type(x) is Traced]
+        residuals: dict[str, Traced] = {}
+        for x in captured:
+            if type(x) is Traced:
+                residuals[unused(residuals, name_of(x) or "kept")] = x
         specs = {k: spec_of(outputs[k]) for k in outputs}
         name = f"backward_{next(self.serial)}"
-        self.backward[name] = (specs, keys, lift(graph, residuals))
+        self.backward[name] = (specs, keys, list(residuals), lift(graph, list(residuals.values())))
         return outputs, {name: residuals}
 
-    def behind(self, residuals: dict[str, list], cotangents: dict[str, Any]) -> dict[str, Any]:
+    def behind(self, residuals: dict[str, dict], cotangents: dict[str, Any]) -> dict[str, Any]:
         """Return the gradients, given what `ahead` returned and cotangents of some outputs."""
         ((name, kept),) = residuals.items()
-        specs, keys, graph = self.backward[name]
+        specs, keys, needed, graph = self.backward[name]
         _check_cotangents(cotangents, specs)
         given = [
             TABLE["astype"](cotangents[k], dtype=specs[k].dtype)
@@ -93,7 +97,7 @@ class Program:
             else TABLE["zeros"](specs[k].shape, dtype=specs[k].dtype)
             for k in keys
         ]
-        return tree.unflatten(graph.structure, graph(*kept, *given))
+        return tree.unflatten(graph.structure, graph(*(kept[k] for k in needed), *given))
 
     def state(self) -> tuple:
         """Return what the compiled functions depend on besides their arguments: modes, values of buffers."""
