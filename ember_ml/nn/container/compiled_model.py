@@ -16,7 +16,7 @@ from ember_ml.nn.container.model import Model
 from ember_ml.nn.container.outline import input_specs
 from ember_ml.nn.container.program import Program
 from ember_ml.nn.modules.module import Module
-from ember_ml.tensor.conversion import native, to_engine
+from ember_ml.tensor.conversion import bare, native, owner_of, to_engine
 
 
 class CompiledModel:
@@ -45,11 +45,11 @@ class CompiledModel:
             raise ValueError("compile: the model has no nodes; add one, such as model |= Linear(dimension=1)")
         model.set_shapes(shapes or {})
         self.model, self.backend, self.inference, self.file = model, backend, inference, file
-        self._prepare()
         data, trainable, constants = set(data_keys or ()), tuple(trainable_keys or ()), constant_keys or {}
-        self._check_choice({"constant_keys": constants, "data_keys": data, "trainable_keys": trainable})
-        held = {k: self._held(x) for k, x in constants.items()}
+        held = {k: _held(x, self._engine()) for k, x in constants.items()}
         self.program = Program(model, model.sizes, held, frozenset(data), trainable, model.cost_key)
+        self._prepare()
+        self._check_choice({"constant_keys": constants, "data_keys": data, "trainable_keys": trainable})
         self._parts = {
             name: compile(_Part(self.program, name), backend, **how)
             for name in ("forward", "joint", "scalar", "ahead", "behind")
@@ -95,11 +95,14 @@ class CompiledModel:
 
         Where shapes are not known yet, a mapping that fills itself at its first `evaluate`.
         """
-        return self._values(self.model) if self._is_built() else Parameters(lambda: self._values(self.model))
+        return self._now_or_later(self._values)
 
     def randomize_params(self) -> Any:
         """Return new first values of the parameters, drawn as the modules draw them; see `set_seed`."""
-        return self._drawn() if self._is_built() else Parameters(self._drawn)
+        return self._now_or_later(self._drawn)
+
+    def _now_or_later(self, make: Callable[[Backend], dict[str, Any]]) -> Any:
+        return make(self._engine()) if self.program.is_built() else Parameters(make)
 
     @property
     def input_keys(self) -> tuple[str, ...]:
@@ -124,7 +127,9 @@ class CompiledModel:
         """Raise for keys that the model does not have, and for one that is chosen twice."""
         known = [*self.model.input_keys, *(name for name, _ in self.model.named_parameters())]
         for what, keys in chosen.items():
-            later = [] if self._is_built() else [k for k in keys if "." in k]  # of parameters yet to be made
+            later = (
+                [] if self.program.is_built() else [k for k in keys if "." in k]
+            )  # of parameters yet to be made
             self.model.check_keys(what, keys, among=[*known, *later])
         for (one, keys), (other, others) in combinations(chosen.items(), 2):
             if both := set(keys) & set(others):
@@ -136,48 +141,55 @@ class CompiledModel:
             return
         try:
             with self._engine().activated():
-                self.model.ensure_built(*specs.values())
-        except TypeError:  # some input is no float, such as class numbers: the first data will tell
+                self.program.build(specs.values())
+        except (
+            TypeError,
+            IndexError,
+        ):  # an input is no float, such as class numbers: data will tell
             return
 
-    def _engine(self) -> Backend:
-        return self.backend or get_backend()
-
-    def _is_built(self) -> bool:
-        return all(m.built or type(m).build is Module.build for m in self.model.modules())
+    def _engine(self, *arrays: Any) -> Backend:
+        """Return the engine chosen, or that of the arrays; the active backend if it is one and the same."""
+        active = get_backend()
+        owners = (owner_of(bare(x)) for x in arrays)
+        found = next((o for o in owners if isinstance(o, Backend)), active)
+        return self.backend or (active if active.array_types == found.array_types else found)
 
     def _plain(self, params: Any, data: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(params, Parameters):
-            if not self._is_built():
-                given = {**data, **self.program.constants}
-                with self._engine().activated():
-                    self.model.ensure_built(*(given[k] for k in self.model.input_keys if k in given))
-            return params.filled()
-        return dict(params)
-
-    def _values(self, model: Module) -> dict[str, Any]:
-        left_out = {*self.program.constants, *self.program.data}
-        return {k: self._held(p) for k, p in model.named_parameters() if k not in left_out}
-
-    def _held(self, x: Any) -> Any:
-        """Return a copy of an array as the engine has it, floats in the dtype that it creates."""
-        if isinstance(x, bool | int | float | complex):
-            return x
-        engine = self._engine()
+        """Return parameters as a dict, made for these data where they were not made yet."""
+        if not isinstance(params, Parameters):
+            return dict(params)
+        engine = self._engine(*data.values())
         with engine.activated():
-            made = to_engine(native(x), engine, copy=True)
-        is_float = all(d is not None and d.kind == "float" for d in (engine.dtype, spec_of(made).dtype))
-        return native(made, engine.dtype) if is_float else made
+            given = {**data, **self.program.constants}
+            if not self.program.is_built():
+                self.program.build(given[k] for k in self.model.input_keys if k in given)
+            return params.filled(engine)
 
-    def _drawn(self) -> dict[str, Any]:
-        with self._engine().activated():
-            return self._values(self.model.renewed())
+    def _values(self, engine: Backend, model: Module | None = None) -> dict[str, Any]:
+        left_out = {*self.program.constants, *self.program.data}
+        named = (model or self.model).named_parameters()
+        return {k: _held(p, engine) for k, p in named if k not in left_out}
+
+    def _drawn(self, engine: Backend) -> dict[str, Any]:
+        with engine.activated():
+            return self._values(engine, self.model.renewed())
 
     def _write(self) -> None:
         text = self.source
         if not Path(self.file).is_file() or Path(self.file).read_text(encoding="utf-8") != text:
             with written_whole(self.file) as part:
                 part.write_text(text, encoding="utf-8")
+
+
+def _held(x: Any, engine: Backend) -> Any:
+    """Return a copy of an array as the engine has it, floats in the dtype that it creates; a number itself."""
+    if isinstance(x, bool | int | float | complex):
+        return x
+    with engine.activated():
+        made = to_engine(native(x), engine, copy=True)
+    is_float = all(d is not None and d.kind == "float" for d in (engine.dtype, spec_of(made).dtype))
+    return native(made, engine.dtype) if is_float else made
 
 
 @dataclass(frozen=True)
@@ -197,13 +209,13 @@ class _Part:
 class Parameters(MutableMapping):
     """Parameters by name that are made when the first data come, and a dict from then on."""
 
-    def __init__(self, make: Callable[[], dict[str, Any]]):
+    def __init__(self, make: Callable[[Backend], dict[str, Any]]):
         self._make, self._held = make, None
 
-    def filled(self) -> dict[str, Any]:
-        """Return the dict, made now if need be."""
+    def filled(self, engine: Backend) -> dict[str, Any]:
+        """Return the dict, made now for an engine if need be."""
         if self._held is None:
-            self._held = self._make()
+            self._held = self._make(engine)
         return self._held
 
     def _known(self) -> dict[str, Any]:

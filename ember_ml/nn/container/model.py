@@ -88,22 +88,22 @@ class Model(Module):
         made = function(*(Connection(name) for name in inspect.signature(function).parameters))
         return cls.create(**(made if isinstance(made, dict) else {"output": made}))
 
-    def expose_keys(self, *keys: str | Connection, **named: Connection) -> None:
+    def expose_keys(self, *keys: str | Connection, **names: Connection) -> None:
         """Make outputs of keys that nodes read, and give connections names. Raises KeyError."""
-        for name, c in named.items():
+        for name, c in names.items():
             if (known := c.name or self._called.get(c, name)) != name:
                 raise ValueError(f"the connection {known!r} has a name already, so it cannot be {name!r}")
+            if self._writers.get(name, c.node) is not c.node:
+                raise ValueError(f"the key {name!r} is there already, so {c!r} cannot be called so")
             self._called.update({c: name} if c.name is None else {})
             self._writers[name] = c.node
         self._plan = None
-        made = {c.identity: c for each in self._wired for c in each.outputs.values()}
-        called = {name: made[identity] for identity, name in self.plan.keys.items() if identity in made}
-        given = [
-            made.get(k.identity) if isinstance(k, Connection) else called.get(k) for k in (*keys, *named)
-        ]
-        if unknown := [str(k) for k, c in zip((*keys, *named), given, strict=True) if c is None]:
+        written = {c.identity: c for each in self._wired for c in each.outputs.values()}
+        called = {name: c for c, name in self.plan.keys.items()}
+        given = [k.identity if isinstance(k, Connection) else called.get(k) for k in (*keys, *names.values())]
+        if unknown := [str(k) for k, c in zip((*keys, *names), given, strict=True) if c not in written]:
             raise KeyError(f"no node writes the key {', '.join(unknown)}; there are {', '.join(self.keys)}")
-        self._exposed, self._plan = (*self._exposed, *(c for c in given if c is not None)), None
+        self._exposed, self._plan = (*self._exposed, *(written[c] for c in given)), None
 
     def set_shapes(self, shapes: dict[str, Iterable] | None = None, /, **more: Iterable) -> None:
         """State the shapes of inputs; None, or a name, is any size. Raises KeyError for what is no input."""
@@ -257,19 +257,14 @@ class Model(Module):
     # Saving and showing
 
     def get_config(self) -> dict[str, Any]:
+        own = {id(m): m for m in (vars(self)[node.name] for node in self.plan.nodes)}
         nodes = []
-        modules = list(dict.fromkeys(each.module for each in self._wired))
-        for node, wired in zip(self.plan.nodes, self._in_order(), strict=True):
+        for node in self.plan.nodes:
             keys = tree.map(lambda x: Connection(x.name) if type(x) is Key else x, node.inputs)
-            nodes.append([node.name, modules.index(wired.module), keys, node.outputs])
+            nodes.append([node.name, list(own).index(id(vars(self)[node.name])), keys, node.outputs])
         exposed = [self.plan.keys[c.identity] for c in self._exposed]
-        config = {"modules": modules, "nodes": nodes, "exposed": exposed, "hidden": self._hidden}
-        return {**config, "shapes": self._sizes}
-
-    def _in_order(self) -> list[Wired]:
-        """Return the nodes in the order in which they run."""
-        found = {name: wired for wired, name in self._wired.items()}
-        return [found[node.name] for node in self.plan.nodes]
+        config = {"modules": list(own.values()), "nodes": nodes, "exposed": exposed}
+        return {**config, "hidden": self._hidden, "shapes": self._sizes}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Model:

@@ -123,7 +123,7 @@ def _names(
     outputs: list[Any],
     called: Mapping[Connection, str],
 ) -> dict[Any, str]:
-    """Return a name for every connection: its own; or the port's, if that is free; or that of its node."""
+    """Return a name for every connection: its own, or that of the port, or of the node and the port."""
     ends = [c for each in order for c in (*each.sources(), *each.outputs.values())]
     keys: dict[Any, str] = {c.name: c.name for c in ends if c.name is not None} | {
         c: called[c] for c in called
@@ -144,7 +144,7 @@ def _names(
         enter(unnamed[0], str(unnamed[0].port))
     for each in order:
         for port, c in each.outputs.items():
-            enter(c, *([wired[each]] if c is each else []), f"{wired[each]}_{port}")
+            enter(c, f"{wired[each]}_{port}")
     return keys
 
 

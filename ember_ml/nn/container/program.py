@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from threading import RLock
 from typing import Any
 
 from ember_ml.compiler.passes import variables
@@ -20,7 +21,10 @@ from ember_ml.core.trace import constant, name_of
 from ember_ml.nn.container.model import Model
 from ember_ml.nn.container.plan import unused
 from ember_ml.nn.functional import functional_call
-from ember_ml.tensor.conversion import bare, owner_of
+from ember_ml.nn.modules.module import Module
+from ember_ml.tensor.conversion import owner_of
+
+_BUILDING = RLock()
 
 
 @dataclass
@@ -99,6 +103,15 @@ class Program:
         ]
         return tree.unflatten(graph.structure, graph(*(kept[k] for k in needed), *given))
 
+    def is_built(self) -> bool:
+        """Whether every parameter is made."""
+        return all(m.built or type(m).build is Module.build for m in self.model.modules())
+
+    def build(self, inputs: Iterable[Any]) -> None:
+        """Make the parameters that are not made, for inputs like these: one thread at a time."""
+        with _BUILDING:
+            self.model.ensure_built(*inputs)
+
     def state(self) -> tuple:
         """Return what the compiled functions depend on besides their arguments: modes, values of buffers."""
         buffers = tuple(id(b.data) for b in self.model.buffers()) if self.has_buffers else ()
@@ -113,7 +126,7 @@ class Program:
             self._check(key, x)
         if missing := [k for k in self.model.input_keys if k not in values]:
             raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
-        self.model.ensure_built(*(values[k] for k in self.model.input_keys))
+        self.build(values[k] for k in self.model.input_keys)
         self.has_buffers = any(True for _ in self.model.buffers())
         own = dict(self.model.named_parameters())
         self.model.check_keys("params and data", values, among=own)
@@ -140,7 +153,7 @@ class Program:
         params = {k: x for k, x in values.items() if k not in inputs}
         result, _ = functional_call(self.model, params, *(values[k] for k in inputs))
         keys = self.model.output_keys
-        return tree.map(bare, dict.fromkeys(keys, result) if len(keys) == 1 else result)
+        return dict.fromkeys(keys, result) if len(keys) == 1 else result
 
     def _linearized(self, params: dict[str, Any], data: dict[str, Any]) -> tuple[dict, Callable]:
         """Return the outputs, and the function from cotangents by key to gradients by key."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import close
-from ember_ml import compile, ops
+from ember_ml import compile, ops, tensor
 from ember_ml.backend import NumpyBackend
 from ember_ml.nn import Connection, Dropout, Linear, Model, Module, node
 from ember_ml.nn.container.compiled_model import Parameters
@@ -149,6 +149,25 @@ def test_parameters_fill_themselves_at_the_first_evaluate():
     assert compiled.evaluate(params, data)["output"].sum() < before.sum()
     assert type(compiled.get_parameters()) is dict
     close(compiled.evaluate(compiled.get_parameters(), data)["output"], before)
+
+
+def test_without_a_backend_the_data_choose_the_engine(be):
+    compiled = compile(net())
+    params, (data, _) = compiled.get_parameters(), given(be)
+    assert be.owns(type(compiled.evaluate(params, data)["output"]))
+    assert {be.owns(type(x)) for x in params.values()} == {True}
+
+
+def test_tensors_come_back_as_tensors_and_hand_on_their_gradient():
+    compiled = compile(net(), "numpy", shapes={"input": (None, 3)})
+    x = tensor.array(X.astype("float32"), requires_grad=True)
+    params = compiled.get_parameters()
+    output = compiled.evaluate(params, {"input": x})["output"]
+    assert type(output) is tensor.EmberTensor
+    ops.sum(output).backward()
+    w, v = (params[k].astype("float64") for k in ("linear.weight", "linear_2.weight"))
+    h = np.tanh(X @ w.T + params["linear.bias"])
+    close(tensor.to_numpy(x.grad), (np.ones((8, 2)) @ v * (1 - h * h)) @ w, rtol=1e-4)
 
 
 def test_parameters_are_copies():

@@ -205,7 +205,7 @@ def test_keys_are_attributes_of_models_and_nodes():
     assert model.output_keys == ("b",)
     assert first.input.name == "input"
     with pytest.raises(
-        AttributeError, match=r"Model has no attribute or key 'c'; its keys are input, a, b, linear"
+        AttributeError, match=r"Model has no attribute or key 'c'; its keys are input, a, b, linear_output"
     ):
         _ = model.c
     with pytest.raises(AttributeError, match=r"no attribute or key 'c'"):
@@ -363,6 +363,10 @@ def test_a_key_given_twice_is_refused():
         two_layers()(X, input=X)
     with pytest.raises(ValueError, match=r"the connection 'a' has a name already, so it cannot be 'b'"):
         Model.create(a=(made := Connection("x") + 1), b=made)
+    with pytest.raises(ValueError, match=r"the key 'hidden' is there already, so .* cannot be called so"):
+        model = two_layers()
+        model |= (more := Connection("input") + 1)
+        model.expose_keys(hidden=more)
 
 
 def test_two_nodes_cannot_write_one_key():
