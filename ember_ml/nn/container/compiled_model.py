@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -127,26 +128,21 @@ class CompiledModel:
         """Raise for keys that the model does not have, and for one that is chosen twice."""
         known = [*self.model.input_keys, *(name for name, _ in self.model.named_parameters())]
         for what, keys in chosen.items():
-            later = (
-                [] if self.program.is_built() else [k for k in keys if "." in k]
-            )  # of parameters yet to be made
-            self.model.check_keys(what, keys, among=[*known, *later])
+            to_come = [k for k in keys if "." in k and not self.program.is_built()]  # parameters, perhaps
+            self.model.check_keys(what, keys, among=[*known, *to_come])
         for (one, keys), (other, others) in combinations(chosen.items(), 2):
             if both := set(keys) & set(others):
                 raise ValueError(f"compile: {', '.join(sorted(both))} stands in {one} and in {other}")
 
     def _prepare(self) -> None:
-        """Make the parameters, if the shapes that are known decide theirs."""
+        """Make the parameters, if the shapes that are known decide theirs.
+
+        Where an input is no float, such as class numbers, the first data will tell.
+        """
         if (specs := input_specs(self.model)) is None:
             return
-        try:
-            with self._engine().activated():
-                self.program.build(specs.values())
-        except (
-            TypeError,
-            IndexError,
-        ):  # an input is no float, such as class numbers: data will tell
-            return
+        with self._engine().activated(), suppress(TypeError, IndexError):
+            self.program.build(specs.values())
 
     def _engine(self, *arrays: Any) -> Backend:
         """Return the engine chosen, or that of the arrays; the active backend if it is one and the same."""
@@ -183,7 +179,7 @@ class CompiledModel:
 
 
 def _held(x: Any, engine: Backend) -> Any:
-    """Return a copy of an array as the engine has it, floats in the dtype that it creates; a number itself."""
+    """Return a copy of an array as the engine has it, floats in its own dtype; of a number, itself."""
     if isinstance(x, bool | int | float | complex):
         return x
     with engine.activated():

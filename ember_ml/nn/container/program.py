@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import zip_longest
 from threading import RLock
 from typing import Any
 
@@ -39,7 +39,6 @@ class Program:
     cost: str | None  # the output that `True` differentiates, where there are several
     backward: dict[str, tuple] = field(default_factory=dict)  # by name: outputs, and the graph from their
     # cotangents to gradients; grows as `ahead` is traced
-    serial: Any = field(default_factory=count)
     has_buffers: bool = False
 
     def __post_init__(self) -> None:
@@ -86,7 +85,7 @@ class Program:
             if type(x) is Traced:
                 residuals[unused(residuals, name_of(x) or "kept")] = x
         specs = {k: spec_of(outputs[k]) for k in outputs}
-        name = f"backward_{next(self.serial)}"
+        name = f"backward_{len(self.backward)}"  # one thread at a time traces this
         self.backward[name] = (specs, keys, list(residuals), lift(graph, list(residuals.values())))
         return outputs, {name: residuals}
 
@@ -144,8 +143,7 @@ class Program:
         if not (isinstance(x, bool | int | float | complex) or owner_of(x)):
             raise TypeError(f"{key!r} must be an array, got {type(x).__name__}; make one with backend.array")
         want, have = self.sizes.get(key), tuple(getattr(x, "shape", ()))
-        fits = want is None or (len(want) == len(have) and all(n in (None, m) for n, m in zip(want, have)))  # noqa: B905
-        if not fits:
+        if want is not None and have != tuple(m if n is None else n for n, m in zip_longest(want, have)):
             raise ValueError(f"{key!r} has shape {have}, expected {want}")
 
     def _outputs(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +175,12 @@ class Program:
             for key in sorted(outputs):
                 size = len(tree.leaves(outputs[key]))
                 given += [conjugated(cotangents[key])] if key in cotangents else [None] * size
-            slopes = dict(zip(names, map(conjugated, pull(given)), strict=True))
+            try:
+                slopes = dict(zip(names, map(conjugated, pull(given)), strict=True))
+            except TypeError:
+                for key in names:
+                    self._zero(key, values, cotangents)  # says for which key an op has no rule
+                raise
             return {k: self._zero(k, values, cotangents) if g is None else g for k, g in slopes.items()}
 
         return outputs, gradients

@@ -423,6 +423,13 @@ def test_an_op_without_a_gradient_in_the_way_is_named():
             TypeError, match=r"no gradient reaches 'linear.* from whole: round has none \(node round\)"
         ):
             compiled.evaluate(compiled.get_parameters(), {"input": X}, output_gradients=how)
+    ruleless = Model.from_function(lambda x: ops.digamma(x))
+    with pytest.raises(
+        TypeError, match=r"no gradient reaches 'x' \(8, 3\) from output: digamma has none \(node digamma\)"
+    ):
+        compile(ruleless, "numpy", trainable_keys=["x"]).evaluate(
+            data={"x": X}, output_gradients={"output": X}
+        )
     chosen = Model.from_function(lambda x: ops.argmax(x, axis=1))
     with pytest.raises(TypeError, match=r"'output' holds no floating-point array, so it has no gradient"):
         compile(chosen, "numpy", trainable_keys=["x"]).evaluate({}, {"x": X}, output_gradients={"output": Y})
