@@ -93,7 +93,6 @@ class TrainModel(Model):
             self |= node(total)(input=[term], output=self.cost_key)
         else:
             cost.inputs = {"input": [*cost.inputs["input"], term]}
-            self._wired[cost] = self._wired.pop(cost)  # last again, after all that it reads
             self._plan = None
 
 

@@ -286,6 +286,32 @@ def test_discarded_outputs_take_along_what_serves_them_alone():
         not in compile(heads, "numpy", shapes=shapes, discard_keys=["other"]).get_parameters()
     )
     assert heads.output_keys == ("output", "other")
+    alone = compile(heads, "numpy", shapes=shapes, discard_keys=["other"])
+    assert sorted(alone.randomize_params()) == sorted(alone.get_parameters())
+
+
+def test_a_layer_stays_whose_parameter_an_output_reads():
+    model = Model()
+    model |= node(ops.sum)(input="linear.weight", output="total")  # before there is such a layer, too
+    model |= Linear(dimension=2)(input="input", output="output")
+    assert model.input_keys == ("input",)
+    compiled = compile(model, "numpy", discard_keys=["output"], shapes={"input": (None, 3)})
+    params = compiled.get_parameters()
+    outputs, gradients = compiled.evaluate(params, {"input": X}, output_gradients=True)
+    close(outputs["total"], params["linear.weight"].sum())
+    close(gradients["linear.weight"], np.ones((2, 3)))
+
+
+def test_shapes_flow_between_nodes_as_numbers(be):
+    model = Model.from_function(
+        lambda x: {"flat": x.reshape((x.shape[0] * x.shape[1],)), "sizes": x.shape, "total": (2.0 * x).sum()}
+    )
+    compiled = compile(model, be, trainable_keys=["x"])
+    x = be.array(X.astype("float32"))
+    outputs, gradients = compiled.evaluate({}, {"x": x}, output_gradients={"total": be.array(np.float32(1))})
+    close(be.to_numpy(outputs["flat"]), X.ravel())
+    assert tuple(int(n) for n in outputs["sizes"]) == (8, 3)
+    close(be.to_numpy(gradients["x"]), np.full((8, 3), 2.0))
 
 
 def test_a_head_that_an_output_does_not_need_has_a_gradient_of_zero():

@@ -296,6 +296,8 @@ def test_the_wiring_is_plain_data():
     assert first.settings == {"in_features": 3, "out_features": 2}
     assert (second.kind, second.reads()) == ("relu", ["hidden"])
     assert (third.name, third.reads()) == ("linear_2", ["active"])
+    (told,) = Model.create(output=ops.softmax(Connection("x"), axis=-1)).plan.nodes
+    assert told.settings == {}, "what is so anyway is not said"
 
 
 # Round trips
