@@ -49,11 +49,12 @@ def phrase(step: Step) -> Phrase | None:
 
 
 def _ufunc(step: Step, bound: np.ufunc) -> Phrase:
-    name = step.op.name
-    if not step.outs[0].spec.shape and name in SIGNS:  # NumPy's numbers: a tenth of a ufunc's time
-        return Phrase(f"{{0}} {SIGNS[name]} {{1}}")
-    if not step.outs[0].spec.shape and name == "negative":
-        return Phrase("-{0}")
+    name, out = step.op.name, step.outs[0].spec
+    if not out.shape and out.dtype.kind in FLOATING:  # NumPy's numbers: a tenth of a ufunc's time
+        if name in SIGNS:
+            return Phrase(f"{{0}} {SIGNS[name]} {{1}}")
+        if name == "negative":
+            return Phrase("-{0}")
     inside = ", ".join(f"{{{i}}}" for i in range(len(step.args)))
     dtypes = {a.spec.dtype for a in step.args if type(a) is Var}
     held = dtypes.pop() if len(dtypes) == 1 else None

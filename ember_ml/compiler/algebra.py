@@ -14,8 +14,10 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from ember_ml.compiler.passes import identity
 from ember_ml.core import TABLE, Op, Traced, op_named, spec_of
 from ember_ml.core.dispatch import AMBIENT, SCALARS
 from ember_ml.core.dtypes import FLOATING
@@ -39,21 +41,22 @@ def foldings() -> dict[str, Callable]:
 
     What follows from such arrays alone is then computed while the rest is recorded.
     """
-    return {name: _made_now(op_named(name)) for name in MADE}
+    known: dict[Any, Any] = {}
+    return {name: partial(_made_now, op_named(name), known) for name in MADE}
 
 
-def _made_now(op: Op) -> Callable:
-    def rule(**attrs: Any) -> Any:
-        made = op.infer((), attrs)
-        if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
-            return None
+def _made_now(op: Op, known: dict[Any, Any], **attrs: Any) -> Any:
+    made = op.infer((), attrs)
+    if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
+        return None
+    key = (op.name, identity(tuple(sorted(attrs.items()))))
+    if key not in known:
         outside = AMBIENT.set(None)  # it is computed, not recorded
         try:
-            return op.apply(**attrs)
+            known[key] = op.apply(**attrs)
         finally:
             AMBIENT.reset(outside)
-
-    return rule
+    return known[key]
 
 
 def _rule(rules: dict[str, Callable], *names: str) -> Callable[[Callable], Callable]:
@@ -260,6 +263,20 @@ def _real_already(x: Any) -> Any:
 @_rule(ALGEBRA, "stop_gradient")
 def _stop_gradient(x: Any) -> Any:
     return x
+
+
+@_rule(ALGEBRA, "exp")
+def _softmax_of_parts(x: Any) -> Any:
+    """exp(z - (log(s) + m)) with s = sum(exp(z - m)), the gradient of a cross-entropy, needs no new exp."""
+    if (outer := made_by(x, "subtract")) is None or (both := made_by(outer.args[1], "add")) is None:
+        return None
+    for logarithm, m in (both.args, both.args[::-1]):
+        if (log := made_by(logarithm, "log")) and (total := made_by(log.args[0], "sum")):
+            exp = made_by(total.args[0], "exp")
+            inner = exp and made_by(exp.args[0], "subtract")
+            if inner and inner.args[0] is outer.args[0] and inner.args[1] is m:
+                return divide(total.args[0], log.args[0])
+    return None
 
 
 for _name in BROADCAST:

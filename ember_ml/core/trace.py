@@ -33,10 +33,10 @@ def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
 def is_computed_whole(op: Op, args: tuple) -> bool:
     """Whether an engine's own version of a composite lets dtypes meet as its body does, op by op.
 
-    It does for arguments of one real dtype that holds fractions.
+    It does for arguments of one real dtype that holds fractions, and where it says itself what it returns.
     """
     dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
-    return op.vjp is constant or (len(dtypes) == 1 and dtypes.pop().kind == "float")
+    return op.vjp is constant or op.spec is not None or (len(dtypes) == 1 and dtypes.pop().kind == "float")
 
 
 class Node:
@@ -251,11 +251,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
     op_casts, _ = op.dtype(specs, attrs)
     if op_casts is None:
         return args
-    if type(op_casts) is not tuple and all(
-        trace.lower(x).dtype == op_casts for x in args if type(x) is Traced
-    ):
-        if all(type(x) in _PLAIN for x in args):
-            return args
+    plain = all(type(x) in _PLAIN for x in args)
+    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
+        return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
     cast = [
