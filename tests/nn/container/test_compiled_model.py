@@ -10,6 +10,7 @@ import pytest
 from conftest import close
 from ember_ml import compile, ops, tensor
 from ember_ml.backend import NumpyBackend
+from ember_ml.core import TABLE
 from ember_ml.nn import Connection, Dropout, Linear, Model, Module, node
 from ember_ml.nn.container.compiled_model import Parameters
 from ember_ml.ops import set_seed
@@ -440,7 +441,7 @@ def test_output_gradients_must_fit(compiled):
         compile(two, trainable_keys=["x"]).evaluate(data={"x": X}, output_gradients=True)
 
 
-def test_an_op_without_a_gradient_in_the_way_is_named():
+def test_an_op_without_a_gradient_in_the_way_is_named(monkeypatch):
     model = net()
     model |= node(ops.round)(input="output", output="whole")
     compiled = compile(model, "numpy", shapes={"input": (None, 3)})
@@ -449,6 +450,7 @@ def test_an_op_without_a_gradient_in_the_way_is_named():
             TypeError, match=r"no gradient reaches 'linear.* from whole: round has none \(node round\)"
         ):
             compiled.evaluate(compiled.get_parameters(), {"input": X}, output_gradients=how)
+    monkeypatch.setattr(TABLE["digamma"], "vjp", None)  # every op has a rule; one of your own may not
     ruleless = Model.from_function(lambda x: ops.digamma(x))
     with pytest.raises(
         TypeError, match=r"no gradient reaches 'x' \(8, 3\) from output: digamma has none \(node digamma\)"
