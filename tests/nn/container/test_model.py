@@ -414,3 +414,9 @@ def test_a_module_still_takes_words_beside_arrays():
 
     close(Scaled()(X, mode="triple"), 3 * X)
     close(Scaled()(X, "double"), 2 * X)
+
+
+def test_the_front_door_has_models():
+    import ember_ml
+
+    assert ember_ml.Model is Model
