@@ -45,7 +45,7 @@ _FROM = {
         *("linspace", "no_grad", "ones", "ones_like", "to_numpy", "zeros", "zeros_like"),
         *("random_bernoulli", "random_normal", "random_permutation", "random_uniform", "set_seed", "shuffle"),
     ),
-    "ember_ml.nn": ("Module", "Parameter"),
+    "ember_ml.nn": ("Model", "Module", "Parameter"),
 }
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

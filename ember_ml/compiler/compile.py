@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import update_wrapper
+from os import PathLike
 from typing import Any
 
 from ember_ml.backend import Backend, get_backend
@@ -31,7 +32,14 @@ def compile(
     verbose: bool = False,
     debug: bool = False,
     without: Collection[str] = (),
-) -> Compiled:
+    shapes: dict[str, Any] | None = None,
+    constant_keys: dict[str, Any] | None = None,
+    data_keys: Iterable[str] = (),
+    trainable_keys: Iterable[str] = (),
+    discard_keys: Iterable[str] = (),
+    inference: bool = False,
+    file: str | PathLike | None = None,
+) -> Any:
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
     A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`.
@@ -43,6 +51,11 @@ def compile(
     `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO; `without` names passes
     to leave out (`ember_ml.compiler.PASSES`). With `debug`, each line is checked for the first NaN or
     infinity, which raises a FloatingPointError that shows the line.
+
+    A `Model` becomes a `CompiledModel`, and the other settings are for models: `shapes` of inputs, where None
+    is any size; `constant_keys`, values that become part of the program; `data_keys`, never differentiated;
+    `trainable_keys`, inputs that are; `discard_keys`, outputs that are dropped with what serves them alone;
+    `inference`, without gradients; `file`, where the printed Python is written whenever some is made.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -57,6 +70,22 @@ def compile(
     <BLANKLINE>
     """
     engine = None if backend is None else get_backend(backend)
+    chosen = {
+        "shapes": shapes,
+        "constant_keys": constant_keys,
+        "data_keys": data_keys,
+        "trainable_keys": trainable_keys,
+        "discard_keys": discard_keys,
+        "inference": inference,
+        "file": file,
+    }
+    if (of_model := getattr(f, "compiled_for", None)) is not None:
+        how = {"jit": jit, "verbose": verbose, "debug": debug, "without": without}
+        return of_model(engine, how, **chosen)
+    if given := [name for name, value in chosen.items() if value]:
+        raise TypeError(
+            f"compile: {', '.join(given)} can be chosen for a Model alone, got {type(f).__name__}"
+        )
     return Compiled(f, engine, jit=jit and not debug, verbose=verbose, debug=debug, without=tuple(without))
 
 
