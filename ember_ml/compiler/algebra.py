@@ -97,9 +97,10 @@ def _smaller(args: tuple) -> list:
             if broadcast_shapes(shape_of(inner), *others) == broadcast_shapes(x.shape, *others):
                 out[i] = inner
     numbers = [_number(x) if _fills(x) else x for x in out]
-    kept = [shape_of(x) for x in numbers if type(x) not in SCALARS]
-    same = kept and broadcast_shapes(*kept) == broadcast_shapes(*map(shape_of, out))
-    return numbers if same else out
+    kept = [x for x in numbers if type(x) not in SCALARS]
+    same = kept and broadcast_shapes(*map(shape_of, kept)) == broadcast_shapes(*map(shape_of, out))
+    typed = any(spec_of(x).dtype.kind != "bool" for x in kept)  # a condition decides no dtype
+    return numbers if same and typed else out
 
 
 def _with_smaller(name: str, own: Callable | None) -> Callable:

@@ -7,6 +7,7 @@ from conftest import ENGINES, close
 from ember_ml import ops
 from ember_ml.backend import get_backend
 from ember_ml.compiler import compile, value_and_grad
+from ember_ml.core import as_dtype
 
 
 def test_arguments_keep_their_names_and_gradients_are_named_after_them():
@@ -123,6 +124,16 @@ def test_zeros_behind_a_mask_stay_zeros_whatever_is_masked():
     assert "where(" not in run.source
     for dtype in ("float16", "float64"):
         np.testing.assert_array_equal(run(x.astype(dtype), y), f(x.astype(dtype), y))
+
+
+def test_a_choice_between_two_numbers_has_the_dtype_that_was_declared(be, dtype):
+    x = be.array(np.array([[1.0, -2.0, 3.0]]), dtype=dtype)
+    value, slope = compile(value_and_grad(lambda x: ops.mean(ops.relu(x))))(x)
+    assert as_dtype(slope.dtype) == as_dtype(value.dtype) == dtype
+    close(slope, np.array([[1, 0, 1]]) / 3)
+    chosen = compile(lambda x: ops.where(x > 0, 1.0, 2.0))(x)
+    assert as_dtype(chosen.dtype) == "float32"
+    close(chosen, np.array([[1.0, 2.0, 1.0]]))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
