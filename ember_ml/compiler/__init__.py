@@ -7,3 +7,4 @@ from ember_ml.compiler.grad import custom_vjp as custom_vjp
 from ember_ml.compiler.grad import grad as grad
 from ember_ml.compiler.grad import value_and_grad as value_and_grad
 from ember_ml.compiler.grad import vjp as vjp
+from ember_ml.compiler.onnx import to_onnx as to_onnx
