@@ -13,7 +13,7 @@ from typing import Any
 
 from ember_ml.backend.host import host_array, host_engine
 from ember_ml.compiler.algebra import algebra
-from ember_ml.compiler.entry import argument_names
+from ember_ml.compiler.entry import argument_names, result_names
 from ember_ml.compiler.onnx_nodes import NODES
 from ember_ml.compiler.onnx_rules import RULES
 from ember_ml.compiler.passes import drop_unused, merge_repeated
@@ -70,7 +70,7 @@ def to_onnx(
     count = len([x for x in leaves[:held] if type(x) not in FIXED])
     writer = Writer(onnx)
     named = _named(graph.inputs[count:], input_names, [v.name for v in graph.inputs[count:]], "input")
-    wanted = _named(graph.outputs, output_names, _output_names(graph.structure), "output")
+    wanted = _named(graph.outputs, output_names, result_names(graph.structure), "output")
     writer.taken.update((*named, *wanted))
     inside = [writer.tensor(x, v.name) for v, x in zip(graph.inputs[:count], values[:count], strict=True)]
     whole = writer.graph(getattr(f, "__name__", type(f).__name__), graph, inside, named, wanted)
@@ -104,13 +104,6 @@ def _worded(graph: Graph) -> Graph:
 
     simpler = algebra(retraced(graph, expands=foreign))
     return drop_unused(merge_repeated(retraced(simpler, expands=foreign, rules=RULES)))
-
-
-def _output_names(structure: tuple) -> list[str]:
-    paths = tree.paths(structure)
-    if paths == [()]:
-        return ["output"]
-    return ["_".join(map(str, p if type(p[0]) is str else ("output", *p))) for p in paths]
 
 
 def _named(what: Sequence, given: Sequence[str] | None, own: list[str], word: str) -> list[str]:
