@@ -1,5 +1,8 @@
 """What says the same as an op with less work, as rules written in ops.
 
+`ALGEBRA` leaves out what changes nothing, and computes with a number where an array holds nothing else.
+`STRENGTH` replaces slow operations by quick ones: small powers and division by a number by multiplication.
+
 A rule takes an op's arguments and settings, as a gradient rule does, and returns what to compute instead, or
 None. It is asked when the op is recorded, so what it looks at has been simplified already. An answer of
 another shape or dtype than the op's own is passed over. Results stay what they were up to rounding and the
@@ -11,13 +14,13 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ember_ml.backend import Backend
-from ember_ml.core import TABLE, Graph, Op, Traced, op_named, spec_of
+from ember_ml.compiler.passes import identity
+from ember_ml.core import TABLE, Op, Traced, op_named, spec_of
 from ember_ml.core.dispatch import AMBIENT, SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import retraced
 from ember_ml.core.rules import as_axes, broadcast, broadcast_shapes, reduced, reshaped, shape_of
 from ember_ml.core.trace import made_by
 from ember_ml.ops.creation import full
@@ -28,39 +31,32 @@ from ember_ml.ops.shape import matrix_transpose, permute_dims, reshape
 ALGEBRA: dict[str, Callable] = {}
 STRENGTH: dict[str, Callable] = {}
 BROADCAST = [op.name for op in TABLE.values() if op.shape is broadcast and op.body is None]
-MADE = ("zeros", "ones", "full", "arange", "eye", "linspace")
+MADE = ("zeros", "ones", "full", "arange", "eye", "linspace", "asarray")
 MOST = 1 << 16  # elements of an array that a program holds ready
 PRECISE = ("float32", "float64", "complex64", "complex128")
 
 
-def algebra(graph: Graph) -> Graph:
-    """Leave out what changes nothing, and compute with a number where an array holds nothing else."""
-    return retraced(graph, rules=ALGEBRA)
+def foldings() -> dict[str, Callable]:
+    """Return the rules by which small arrays that are the same at each call are made once.
+
+    What follows from such arrays alone is then computed while the rest is recorded.
+    """
+    known: dict[Any, Any] = {}
+    return {name: partial(_made_now, op_named(name), known) for name in MADE}
 
 
-def strength(graph: Graph) -> Graph:
-    """Replace slow operations by quick ones: small powers and division by a number by multiplication."""
-    return retraced(graph, rules=STRENGTH)
-
-
-def fold(graph: Graph, engine: Backend) -> Graph:
-    """Make small arrays that are the same at each call once, and all that follows from them alone."""
-
-    def made(op: Op) -> Callable:
-        def rule(**attrs: Any) -> Any:
-            made = op.infer((), attrs)
-            if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
-                return None
-            outside = AMBIENT.set(None)  # it is computed, not recorded
-            try:
-                return op.apply(**attrs)
-            finally:
-                AMBIENT.reset(outside)
-
-        return rule
-
-    with engine.activated():
-        return retraced(graph, rules={name: made(op_named(name)) for name in MADE})
+def _made_now(op: Op, known: dict[Any, Any], **attrs: Any) -> Any:
+    made = op.infer((), attrs)
+    if math.prod(made.shape) > MOST or made.dtype.kind == "uint":  # torch pickles no uint32
+        return None
+    key = (op.name, identity(tuple(sorted(attrs.items()))))
+    if key not in known:
+        outside = AMBIENT.set(None)  # it is computed, not recorded
+        try:
+            known[key] = op.apply(**attrs)
+        finally:
+            AMBIENT.reset(outside)
+    return known[key]
 
 
 def _rule(rules: dict[str, Callable], *names: str) -> Callable[[Callable], Callable]:
@@ -267,6 +263,20 @@ def _real_already(x: Any) -> Any:
 @_rule(ALGEBRA, "stop_gradient")
 def _stop_gradient(x: Any) -> Any:
     return x
+
+
+@_rule(ALGEBRA, "exp")
+def _softmax_of_parts(x: Any) -> Any:
+    """exp(z - (log(s) + m)) with s = sum(exp(z - m)), the gradient of a cross-entropy, needs no new exp."""
+    if (outer := made_by(x, "subtract")) is None or (both := made_by(outer.args[1], "add")) is None:
+        return None
+    for logarithm, m in (both.args, both.args[::-1]):
+        if (log := made_by(logarithm, "log")) and (total := made_by(log.args[0], "sum")):
+            exp = made_by(total.args[0], "exp")
+            inner = exp and made_by(exp.args[0], "subtract")
+            if inner and inner.args[0] is outer.args[0] and inner.args[1] is m:
+                return divide(total.args[0], log.args[0])
+    return None
 
 
 for _name in BROADCAST:

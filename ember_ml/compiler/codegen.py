@@ -7,7 +7,8 @@ import linecache
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from itertools import count
 from operator import index
 from typing import Any
@@ -16,9 +17,15 @@ from ember_ml.backend import Backend
 from ember_ml.backend.phrases import Phrase
 from ember_ml.compiler.lifetimes import Lifetimes
 from ember_ml.compiler.passes import variables
-from ember_ml.core import Graph, dispatch, spec_of
+from ember_ml.core import Graph, dispatch, op_named, spec_of
 from ember_ml.core.dispatch import SCALARS
+from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Step, Var
+from ember_ml.core.rules import shape_of
+from ember_ml.ops.comparison import logical_not
+from ember_ml.ops.creation import astype
+from ember_ml.ops.elementwise import isfinite
+from ember_ml.ops.reduction import sum
 
 _SERIAL = count(1)
 
@@ -40,10 +47,10 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False) -> tuple[Calla
 class _Printer:
     """Prints functions, and gathers in `scope` what their names stand for."""
 
-    def __init__(self, backend: Backend, debug: bool):
+    def __init__(self, backend: Backend, debug: bool = False):
         self.backend = backend
         self.debug = debug
-        self.scope: dict[str, Any] = {"array": backend.array, "inf": math.inf, "nan": math.nan}
+        self.scope: dict[str, Any] = {"array": self.array, "inf": math.inf, "nan": math.nan}
         self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
         self.constants: dict[int, str] = {}
         self.numbers: dict[tuple, str] = {}  # held ready as arrays
@@ -52,13 +59,18 @@ class _Printer:
             Var, str
         ] = {}  # of the function being printed, and views written where they are read
 
+    def array(self, value: Any, dtype: Any = None) -> Any:
+        """Return a new array of this engine: what the text calls `array`."""
+        make = self.backend.implementation(op_named("asarray"))
+        return make(value, dtype=dtype, device=None, copy=True, like=None)
+
     def program(self, name: str, graph: Graph) -> str:
         """Return the text of all that a graph needs: numbers held ready, bodies of loops, its function."""
         text = self.function(name, graph)
         held = [f"{word} = array({value}, {dtype!r})" for (value, dtype), word in self.numbers.items()]
         arrays = [word for word in self.constants.values() if hasattr(self.scope[word], "dtype")]
         held += [f"# {word}: {spec_of(self.scope[word])}" for word in arrays]
-        return "\n".join([*held, "", "", text] if held else [text])
+        return "\n".join([*held, "", "", text, ""] if held else [text, ""])
 
     def function(self, name: str, graph: Graph) -> str:
         """Return the text of one function, and before it those of the bodies that it uses."""
@@ -72,14 +84,20 @@ class _Printer:
         anchor = self.names[graph.inputs[0]] if graph.inputs else None
         before = len(self.bodies)
         lines = [f"def {name}({', '.join(self.names[v] for v in graph.inputs)}):"]
+        if self.debug:
+            for v in graph.inputs:
+                lines += self.checks((v,), f"{self.names[v]}, an argument")
         for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
             lines += self.lines(step, phrase, lives, over, anchor)
-            if gone := [self.names[v] for v in lives.ended(place, step) if v not in over.values()]:
+            if self.debug:
+                lines += self.checks(step.outs, lines[-1].strip().split("  #")[0])
+            gone = [self.names[v] for v in lives.ended(place, step) if v not in over.values()]
+            if gone and not self.backend.compiles:
                 lines.append(f"    del {', '.join(gone)}")
-        results = "".join(f"{self.written(x)}, " for x in graph.outputs)
+        results = "".join(f"{x}, " for x in self.results(graph, whole=name not in self.bodies))
         text = "\n".join([*lines, f"    return ({results.rstrip()})"])
         inner = [self.function(n, g) for n, g in list(self.bodies.items())[before:] if n not in self.scope]
-        return "\n\n\n".join([*inner, text]) + ("" if inner else "\n")
+        return "\n\n\n".join([*inner, text])
 
     def called(self, graph: Graph, over: dict[Var, Var]) -> dict[Var, str]:
         """Return what to call each variable: as people did, else by its op; one name for one memory.
@@ -98,14 +116,14 @@ class _Printer:
             left[word] -= 1
             made[word] += 1
             bare = not word.endswith("_") and not left[word]
-            names[v] = self.free(word if bare else f"{word.rstrip('_')}_{made[word]}")
+            names[v] = self.free(word if bare else f"{word.rstrip('_')}_{made[word]}", names.values())
         self.locals.update(names.values())
         return {**names, **{v: names[home[v]] for v in home}}
 
-    def free(self, name: str) -> str:
-        """Return a name that nothing has yet, this one if it can be."""
+    def free(self, name: str, taken: Collection[str]) -> str:
+        """Return a name that neither the program nor `taken` has yet, this one if it can be."""
         other, word = count(2), name
-        while word in self.scope or word in self.locals or keyword.iskeyword(word):
+        while word in self.scope or word in taken or keyword.iskeyword(word):
             word = f"{name}_{next(other)}"
         return word
 
@@ -130,6 +148,12 @@ class _Printer:
         outs = ", ".join(self.names[v] for v in step.outs)
         outs += "," if step.several and len(step.outs) == 1 else ""
         return [f"    {outs} = {said}  # {'; '.join(str(v.spec) for v in step.outs)}"]
+
+    def checks(self, made: tuple[Var, ...], told: str) -> list[str]:
+        """Return the lines that look for NaN and infinities in what was made, by the line that is `told`."""
+        floats = [v for v in made if v.spec.dtype.kind in FLOATING and self.names[v].isidentifier()]
+        check = self.known("check_finite", partial(check_finite, self.backend))
+        return [f"    {check}({self.names[v]}, {told!r})" for v in floats]
 
     def said(self, text: str, phrase: Phrase, step: Step) -> str:
         """Return the text of a phrase with its arguments and names filled in."""
@@ -174,6 +198,19 @@ class _Printer:
             return f"[{inside}]" if type(x) is list else f"({inside}{',' * (len(x) == 1)})"
         return self.constant(x)
 
+    def results(self, graph: Graph, *, whole: bool) -> Iterator[str]:
+        """Yield each result as text: a copy where others could change it.
+
+        That is an array that the program holds and, of a whole program, an argument or an earlier result:
+        people may have computed these anew, and cannot know that simplifying made them one.
+        """
+        lent = set(graph.inputs) if whole else set()
+        for x in graph.outputs:
+            shared = x in lent if type(x) is Var else hasattr(x, "dtype")
+            yield f"array({self.written(x)})" if shared and self.backend.mutable else self.written(x)
+            if whole and type(x) is Var:
+                lent.add(x)
+
     def constant(self, x: Any) -> str:
         """Return the name of an array that the program holds.
 
@@ -184,7 +221,7 @@ class _Printer:
     def held(self, x: Any) -> str:
         """Return the name under which the program finds an object."""
         if id(x) not in self.constants:
-            self.constants[id(x)] = self.free(f"c{len(self.constants)}")
+            self.constants[id(x)] = self.free(f"c{len(self.constants) + 1}", self.locals)
         self.scope[self.constants[id(x)]] = x
         return self.constants[id(x)]
 
@@ -216,7 +253,7 @@ class _Printer:
         """Return the name under which the program finds a function, this one where it is free."""
         if not (name in self.scope and _same(self.scope[name], value)):
             others = (known for known, x in self.scope.items() if known.startswith(name) and _same(x, value))
-            name = next(others, None) or self.free(name)
+            name = next(others, None) or self.free(name, self.locals)
         self.scope[name] = value
         return name
 
@@ -224,13 +261,25 @@ class _Printer:
         """Return the name of a number that the program holds as an array."""
         key = (repr(value), str(dtype))
         if key not in self.numbers:
-            self.numbers[key] = self.free(f"n{len(self.numbers) + 1}")
-            self.locals.add(self.numbers[key])
+            self.numbers[key] = self.free(f"n{len(self.numbers) + 1}", self.locals)
+            self.scope[self.numbers[key]] = value
         return self.numbers[key]
 
     def type_of(self, x: Any) -> type:
         """Return the type that an argument will have."""
         return self.backend.array_types[0] if isinstance(x, Var) else type(self.native(x))
+
+
+def check_finite(engine: Backend, x: Any, line: str) -> None:
+    """Raise FloatingPointError where `x`, made by this line, holds NaN or an infinity."""
+    wrong = astype(logical_not(isfinite(x)), "int32")
+    if (engine.extremes(wrong) or (0, 0))[1] == 0:  # also where an engine's own loop has no values to look at
+        return
+    size = math.prod(shape_of(x))
+    raise FloatingPointError(
+        f"`{line}` made {int(sum(wrong))} of {size} numbers NaN or infinite ({spec_of(x)}); "
+        "what it was given is finite"
+    )
 
 
 def _word(name: str) -> str:

@@ -14,7 +14,7 @@ from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
 from ember_ml.compiler.entry import MISSED, NUMBERS, STATIC, argument_names, random_inputs, way_in
 from ember_ml.compiler.passes import variables
-from ember_ml.compiler.simplify import Done, simplify
+from ember_ml.compiler.simplify import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import Step, trace_graph
@@ -71,7 +71,7 @@ class Specialisation:
     random: bool
     engine: Backend
     options: dict = field(repr=False)  # jit, debug
-    done: tuple[Done, ...] = field(repr=False)
+    done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
     run: Callable = field(repr=False)
 
@@ -79,7 +79,7 @@ class Specialisation:
         return _built, (self.graph, self.random, self.engine, self.options, self.done)
 
 
-def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: tuple) -> Specialisation:
+def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: dict) -> Specialisation:
     function, source = build(graph, engine, debug=options["debug"])
     if options["jit"]:
         whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
@@ -104,7 +104,7 @@ class Compiled:
         self._ways: tuple[Callable, ...] = ()  # quick ways in, the newest first; see `entry`
         self._lock = threading.RLock()
         if getattr(f, "__name__", None):
-            update_wrapper(self, f)
+            update_wrapper(self, f, updated=())  # f may be compiled, and its state is its own
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute the function on trees of arrays."""

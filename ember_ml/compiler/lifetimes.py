@@ -24,6 +24,7 @@ class Lifetimes:
         self.uses.update(variables(graph.outputs))
         self.root: dict[Var, Var] = {v: v for v in graph.inputs}
         self.last: dict[Var, int] = {}
+        self.given = set(graph.inputs)
         self.kept = set(graph.inputs)  # memory that is not the program's to write over
         for i, (step, shared) in enumerate(zip(graph.steps, shares, strict=True)):
             read = {self.root[v] for v in variables(step.args)}
@@ -51,8 +52,8 @@ class Lifetimes:
 
     def ended(self, place: int, step: Step) -> list[Var]:
         """Return the large variables among a step's arguments that no later step reads."""
-        large = [v for v in dict.fromkeys(variables(step.args)) if _size(v) >= LARGE and v not in self.kept]
-        return [v for v in large if self.root[v] is v and self.last[v] == place]
+        large = [v for v in dict.fromkeys(variables(step.args)) if _size(v) >= LARGE and v not in self.given]
+        return [v for v in large if self.root[v] is v and self.last[v] == place and v not in self.results]
 
 
 def _size(v: Var) -> int:

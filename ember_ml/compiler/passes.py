@@ -6,15 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ember_ml.core.graph import Graph, Step, Var, retraced
-from ember_ml.core.op import Op, op_named
+from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.op import op_named
 from ember_ml.core.spec import Spec
-
-
-def expand(graph: Graph, dissolves: Callable[[Op], bool]) -> Graph:
-    """Return the graph with the composites that `dissolves` names replaced by their bodies."""
-    held = any(step.op.body is not None and dissolves(step.op) for step in graph.steps)
-    return retraced(graph, expands=dissolves) if held else graph
 
 
 def merge_repeated(graph: Graph) -> Graph:
@@ -31,7 +25,7 @@ def merge_repeated(graph: Graph) -> Graph:
             renamed[step.outs[0]] = args[0]
             continue
         attrs = step.attrs
-        key = (step.op.name, _name(args), _name(tuple(sorted(attrs.items()))))
+        key = (step.op.name, identity(args), identity(tuple(sorted(attrs.items()))))
         if key in known:
             renamed.update(zip(step.outs, known[key], strict=True))
             continue
@@ -57,8 +51,9 @@ def keep_layout(graph: Graph) -> Graph:
     A weight stored (out, in) meets its input as x @ w.mT; so its gradient is g.mT @ x, and not (x.mT @ g).mT.
     """
     uses = Counter([v for step in graph.steps for v in variables(step.args)] + variables(graph.outputs))
+    turns = {s.args[0]: s for s in graph.steps if s.op.name == "matrix_transpose" and uses[s.args[0]] == 1}
     maker: dict[Var, Step] = {}
-    steps, size = [], graph.size
+    steps, size, gone = [], graph.size, set()
 
     def turned(x: Var) -> Var:
         nonlocal size
@@ -71,13 +66,14 @@ def keep_layout(graph: Graph) -> Graph:
         return out
 
     for step in graph.steps:
-        made = maker.get(step.args[0]) if step.op.name == "matrix_transpose" else None
-        if made is not None and made.op.name == "matmul" and uses[step.args[0]] == 1:
-            left, right = made.args
-            if type(left) is type(right) is Var and min(left.spec.ndim, right.spec.ndim) > 1:
-                step = Step(made.op, (turned(right), turned(left)), {}, step.outs, False)
-        steps.append(step)
-        maker.update((v, step) for v in step.outs)
+        turn = turns.get(step.outs[0]) if step.op.name == "matmul" else None
+        if turn is not None and all(type(x) is Var and x.spec.ndim > 1 for x in step.args):
+            left, right = step.args
+            gone.add(turn)
+            step = Step(step.op, (turned(right), turned(left)), {}, turn.outs, False)
+        if step not in gone:
+            steps.append(step)
+            maker.update((v, step) for v in step.outs)
     return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, size)
 
 
@@ -118,10 +114,10 @@ def map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
     return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, graph.size)
 
 
-def _name(x: Any) -> Any:
+def identity(x: Any) -> Any:
     """Return a hashable name of an argument: plain data by what it says, anything else by what it is."""
     if type(x) in (list, tuple):
-        return (type(x).__name__, *map(_name, x))
+        return (type(x).__name__, *map(identity, x))
     if x is None or isinstance(x, Var | str | bool | int | float | complex):
         return (type(x).__name__, repr(x) if isinstance(x, float | complex) else x)
     return repr(x) if isinstance(x, slice) or x is Ellipsis else id(x)

@@ -33,10 +33,10 @@ def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
 def is_computed_whole(op: Op, args: tuple) -> bool:
     """Whether an engine's own version of a composite lets dtypes meet as its body does, op by op.
 
-    It does for arguments of one real dtype that holds fractions.
+    It does for arguments of one real dtype that holds fractions, and where it says itself what it returns.
     """
     dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
-    return op.vjp is constant or (len(dtypes) == 1 and dtypes.pop().kind == "float")
+    return op.vjp is constant or op.spec is not None or (len(dtypes) == 1 and dtypes.pop().kind == "float")
 
 
 class Node:
@@ -202,7 +202,7 @@ class Trace(Interpreter):
         return self._box(Node(op, lay_flat(args), lowered, attrs, value, pull))
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
-        args = tree.map(dispatch.as_number, args)
+        args = tuple([a if type(a) in _PLAIN else tree.map(dispatch.as_number, a) for a in args])
         value = op.infer(tuple(self.lower(a) for a in args), attrs)  # a cast first could hide a wrong kind
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
@@ -251,6 +251,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
     op_casts, _ = op.dtype(specs, attrs)
     if op_casts is None:
         return args
+    plain = all(type(x) in _PLAIN for x in args)
+    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
+        return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
     cast = [
@@ -260,6 +263,9 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
         for x, want in zip(flat, wanted, strict=True)
     ]
     return tree.unflatten(shape, cast)
+
+
+_PLAIN = frozenset({Traced, *SCALARS})
 
 
 class _Tracer(Interpreter):

@@ -175,7 +175,7 @@ def test_the_text_of_a_small_function():
         "    add(matmul_1, n2, out=matmul_1)\n"
         "    tanh(matmul_1, out=matmul_1)\n"
         "    getitem_1 = matmul_1[:, 0]  # float32 (2,)\n"
-        "    return (w, getitem_1,)\n"
+        "    return (array(w), getitem_1,)\n"
     )
 
 
