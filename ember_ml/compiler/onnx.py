@@ -12,12 +12,11 @@ from itertools import zip_longest
 from typing import Any
 
 from ember_ml.backend.host import host_array, host_engine
-from ember_ml.compiler.algebra import algebra
+from ember_ml.compiler.algebra import ALGEBRA
 from ember_ml.compiler.entry import argument_names, result_names
 from ember_ml.compiler.onnx_nodes import NODES
 from ember_ml.compiler.onnx_rules import RULES
-from ember_ml.compiler.passes import drop_unused, merge_repeated
-from ember_ml.compiler.simplify import everywhere
+from ember_ml.compiler.passes import drop_unused, map_bodies, merge_repeated
 from ember_ml.core import Graph, Op, Spec, dispatch, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import DType, as_dtype
@@ -95,14 +94,14 @@ def _traced(call: Callable, leaves: list, structure: tuple, names: list[str]) ->
     graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=words)
     if random:
         raise TypeError("to_onnx: the function draws random numbers, which ONNX draws by rules of its own")
-    return everywhere(graph, _worded)
+    return _worded(graph)
 
 
 def _worded(graph: Graph) -> Graph:
     def foreign(op: Op) -> bool:
         return op.name not in NODES
 
-    simpler = algebra(retraced(graph, expands=foreign))
+    simpler = retraced(map_bodies(graph, _worded), expands=foreign, rules=ALGEBRA)
     return drop_unused(merge_repeated(retraced(simpler, expands=foreign, rules=RULES)))
 
 
