@@ -239,6 +239,21 @@ def test_views_and_numbers_stand_in_the_boxes_that_read_them():
     }
 
 
+def test_long_arguments_have_a_line_each():
+    def f(x, y):
+        y = ops.permute_dims(ops.reshape(y, shape=(2, 3, 4, 5)), axes=(0, 2, 1, 3))
+        return ops.add(x.mT, y)
+
+    picture = check(draw_graph(graph_of(f, (1, 1), (6, 20))))
+    (add,) = (id for id, title in picture.titles.items() if title == "add")
+    assert picture.lines(add) == [
+        "add",
+        "·.mT",
+        "· as (2, 3, 4, 5) axes (0, 2, 1, 3)",
+        "float32 (2, 4, 3, 5)",
+    ]
+
+
 def test_inputs_parameters_and_outputs_are_marked():
     graph = graph_of(lambda x, w: {"a": x @ w, "b": w.mT}, (2, 3), (3, 4), names=("x", "w"))
     picture = check(draw_graph(graph, parameters=["w"]))

@@ -20,7 +20,7 @@ from ember_ml.nn.container.layout import Layout, Point, arrange
 
 TITLE, TEXT, LINE = 13, 11, 15  # sizes of type, and from line to line, in pixels
 PAD, MARGIN = 9, 12
-MOST = 44  # letters of what is given to an op
+MOST = 42  # letters in a line of what is given to an op
 WIDE, NARROW = frozenset("mwMW@%—×"), frozenset("fijlrtI.,:;'|!()[]{} -·")
 TITLED = ' class="title"'
 STYLE = """
@@ -196,20 +196,26 @@ def draw_graph(graph: Graph, parameters: Collection[str] = ()) -> str:
 
 def _step_box(step: Step, read: _Reader) -> Box:
     name, kind = step.op.name.removeprefix("flat_"), "op"
-    said = shortened(read.call(step))
-    lines: tuple[str, ...] = (said,) if set(said) - set("(·, )") else ()
+    parts = read.given(step)
+    lines = _set_in_lines(parts) if set(parts) - {"·"} else []
     bodies = [
         x for v in step.attrs.values() for x in (v if type(v) is tuple else (v,)) if isinstance(x, Graph)
     ]
     if bodies:
         kind = "loop"
         counts = Counter(s.op.name for body in bodies for s in body.steps if s.op.name not in VIEWS)
-        parts = [op if n == 1 else f"{n} {op}" for op, n in counts.most_common()]
-        turns = [f"{step.attrs['length']} turns"] if "length" in step.attrs else []
-        lines = (*turns, *(", ".join(parts[i : i + 3]) for i in range(0, min(len(parts), 9), 3)))
+        named = [op if n == 1 else f"{n} {op}" for op, n in counts.most_common(9)]
+        lines = [f"{step.attrs['length']} turns"] if "length" in step.attrs else []
+        lines += [", ".join(named[i : i + 3]) for i in range(0, len(named), 3)]
     specs = [str(v.spec) for v in step.outs]
     made = ", ".join([*specs[:2], "…"] if len(specs) > 2 else specs)
     return Box(str(step.outs[0]), name, (*lines, made), kind, "\n\n".join(map(str, bodies)))
+
+
+def _set_in_lines(parts: list[str]) -> list[str]:
+    """Return what an op is given as one line, or where that is too long as one for each argument."""
+    whole = f"({', '.join(parts)})"
+    return [whole] if len(whole) <= MOST else [shortened(part) for part in parts]
 
 
 class _Reader:
@@ -232,11 +238,11 @@ class _Reader:
             return f"{inner}.mT"
         if name == "getitem" and (places := subscript(step.attrs["index"])):
             return f"{inner}[{places}]"
-        return (
-            f"{inner} as {step.outs[0].spec.shape}"
-            if name in ("reshape", "broadcast_to")
-            else f"{name}{self.call(step)}"
-        )
+        if name == "permute_dims":
+            return f"{inner} axes {tuple(step.attrs['axes'])}"
+        if name in ("reshape", "broadcast_to"):
+            return f"{inner} as {step.outs[0].spec.shape}"
+        return f"{name}({', '.join(self.given(step))})"
 
     def sources(self, args: Any) -> list[str]:
         """Return the boxes that arguments come from, each once."""
@@ -253,10 +259,10 @@ class _Reader:
             f"{x:.4g}" if type(x) is float else str(x) if type(x) in SCALARS else f"array {spec_of(x).shape}"
         )
 
-    def call(self, step: Step) -> str:
-        """Return what is given to an op, settings that are not its usual ones too."""
+    def given(self, step: Step) -> list[str]:
+        """Return the arguments of an op as text, and the settings that are not its usual ones."""
         usual = inspect.signature(step.op.define).parameters
-        said = [
+        settings = [
             f"{k}={v}" for k, v in step.attrs.items() if not isinstance(v, Graph) and v != usual[k].default
         ]
-        return f"({', '.join([*map(self.text, step.args), *said])})"
+        return [*map(self.text, step.args), *settings]
