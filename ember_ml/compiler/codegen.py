@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import count
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 from ember_ml.backend import Backend
 from ember_ml.backend.phrases import Phrase
@@ -30,9 +30,20 @@ from ember_ml.ops.reduction import sum
 _SERIAL = count(1)
 
 
-def build(graph: Graph, backend: Backend, *, debug: bool = False) -> tuple[Callable, str]:
-    """Return the function of a graph on an engine, and the source it was made from."""
-    printer = _Printer(backend, debug)
+class Built(NamedTuple):
+    """A graph as a function, the text it was made from, and how many results are written over arguments."""
+
+    function: Callable
+    source: str
+    overwritten: int
+
+
+def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = True) -> Built:
+    """Return the program of a graph on an engine.
+
+    `debug` checks what each line makes; without `plans`, no memory is used again.
+    """
+    printer = _Printer(backend, debug=debug, plans=plans)
     source = printer.program("evaluate", graph)
     file = f"<ember_ml compiled {next(_SERIAL)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
@@ -41,15 +52,15 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False) -> tuple[Calla
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
             printer.scope[name] = backend.jit_body(printer.scope[name])
-    return printer.scope["evaluate"], source
+    return Built(printer.scope["evaluate"], source, printer.overwritten)
 
 
 class _Printer:
     """Prints functions, and gathers in `scope` what their names stand for."""
 
-    def __init__(self, backend: Backend, debug: bool = False):
+    def __init__(self, backend: Backend, *, debug: bool, plans: bool):
         self.backend = backend
-        self.debug = debug
+        self.debug, self.plans, self.overwritten = debug, plans, 0
         self.scope: dict[str, Any] = {"array": self.array, "inf": math.inf, "nan": math.nan}
         self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
         self.constants: dict[int, str] = {}
@@ -75,25 +86,19 @@ class _Printer:
     def function(self, name: str, graph: Graph) -> str:
         """Return the text of one function, and before it those of the bodies that it uses."""
         phrases = [self.phrase(step) for step in graph.steps]
-        lives = Lifetimes(graph, [None if p is None else not p.fresh for p in phrases])
-        over: dict[Var, Var] = {}  # what is written where
-        for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
-            if phrase is not None and phrase.into and (target := lives.writable(place, step)):
-                over[step.outs[0]] = target
-        self.names = self.called(graph, over)
-        anchor = self.names[graph.inputs[0]] if graph.inputs else None
+        lives = Lifetimes(graph, phrases, plans=self.plans)
+        self.overwritten += len(lives.over)
+        self.names = self.called(graph, lives.over)
         before = len(self.bodies)
         lines = [f"def {name}({', '.join(self.names[v] for v in graph.inputs)}):"]
-        if self.debug:
-            for v in graph.inputs:
-                lines += self.checks((v,), f"{self.names[v]}, an argument")
+        for v in graph.inputs:
+            lines += self.checks((v,), f"{self.names[v]}, an argument")
+        anchor = self.names[graph.inputs[0]] if graph.inputs else None
         for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
-            lines += self.lines(step, phrase, lives, over, anchor)
-            if self.debug:
-                lines += self.checks(step.outs, lines[-1].strip().split("  #")[0])
-            gone = [self.names[v] for v in lives.ended(place, step) if v not in over.values()]
-            if gone and not self.backend.compiles:
-                lines.append(f"    del {', '.join(gone)}")
+            lines += self.lines(step, phrase, lives, anchor)
+            lines += self.checks(step.outs, lines[-1].strip().split("  #")[0])
+            if (gone := lives.ended(place, step)) and not self.backend.compiles:
+                lines.append(f"    del {', '.join(self.names[v] for v in gone)}")
         results = "".join(f"{x}, " for x in self.results(graph, whole=name not in self.bodies))
         text = "\n".join([*lines, f"    return ({results.rstrip()})"])
         inner = [self.function(n, g) for n, g in list(self.bodies.items())[before:] if n not in self.scope]
@@ -133,12 +138,10 @@ class _Printer:
             return Phrase(f"{{0}}[{places}]", fresh=False)
         return self.backend.phrase(step)
 
-    def lines(
-        self, step: Step, phrase: Phrase | None, lives: Lifetimes, over: dict[Var, Var], anchor: str | None
-    ) -> list[str]:
+    def lines(self, step: Step, phrase: Phrase | None, lives: Lifetimes, anchor: str | None) -> list[str]:
         """Return one step as lines, with what it makes as a comment; none for a view that is read once."""
         out = step.outs[0]
-        if out in over:
+        if out in lives.over:
             assert phrase is not None
             return [f"    {self.said(phrase.into, phrase, step)}"]
         said = self.call(step, anchor) if phrase is None else self.said(phrase.text, phrase, step)
@@ -150,7 +153,9 @@ class _Printer:
         return [f"    {outs} = {said}  # {'; '.join(str(v.spec) for v in step.outs)}"]
 
     def checks(self, made: tuple[Var, ...], told: str) -> list[str]:
-        """Return the lines that look for NaN and infinities in what was made, by the line that is `told`."""
+        """Return the lines of a debugged program that look for NaN and infinities in what `told` made."""
+        if not self.debug:
+            return []
         floats = [v for v in made if v.spec.dtype.kind in FLOATING and self.names[v].isidentifier()]
         check = self.known("check_finite", partial(check_finite, self.backend))
         return [f"    {check}({self.names[v]}, {told!r})" for v in floats]

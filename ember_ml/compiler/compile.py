@@ -70,7 +70,7 @@ class Specialisation:
     graph: Graph
     random: bool
     engine: Backend
-    options: dict = field(repr=False)  # jit, debug
+    options: dict = field(repr=False)  # jit, debug, plans
     done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
     run: Callable = field(repr=False)
@@ -80,7 +80,7 @@ class Specialisation:
 
 
 def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: dict) -> Specialisation:
-    function, source = build(graph, engine, debug=options["debug"])
+    function, source, done["memory"] = build(graph, engine, debug=options["debug"], plans=options["plans"])
     if options["jit"]:
         whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
         function = engine.jit(function, whole=whole)
@@ -179,7 +179,8 @@ class Compiled:
                 specs, names = [_leaf_spec(leaves[i]) for i in places], [called[i] for i in places]
                 graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=names)
                 graph, done = simplify(graph, engine, self.options["without"])
-            options = {name: self.options[name] for name in ("jit", "debug")}
+            plans = "memory" not in self.options["without"]
+            options = {"jit": self.options["jit"], "debug": self.options["debug"], "plans": plans}
             made = _built(graph, random, engine, options, done)
             if self.options["verbose"]:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)

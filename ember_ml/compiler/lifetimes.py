@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from ember_ml.backend.phrases import Phrase
 from ember_ml.compiler.passes import variables
 from ember_ml.core.graph import Graph, Step, Var
 
@@ -13,35 +15,43 @@ LARGE = 1 << 15  # bytes from which it pays to say that an array is done with
 
 
 class Lifetimes:
-    """For each variable of a graph: whose memory it shares, and the last step that reads that memory.
+    """Whose memory each variable of a graph shares, the last step that reads it, what is written over it.
 
-    `shares[i]` says of step i: False, its result has memory of its own; True, it may be a view of its first
-    argument; None, nothing is known of it.
+    A phrase says whether its result has memory of its own, or is a view of its first argument. Of a step
+    without one nothing is known: its results may be views of any argument. Unless it `plans`, nothing is
+    written over anything and nothing let go.
     """
 
-    def __init__(self, graph: Graph, shares: Sequence[bool | None]):
+    def __init__(self, graph: Graph, phrases: Sequence[Phrase | None], *, plans: bool = True):
         self.uses = Counter(v for step in graph.steps for v in variables(step.args))
         self.uses.update(variables(graph.outputs))
+        self.results, self.given = set(variables(graph.outputs)), set(graph.inputs)
         self.root: dict[Var, Var] = {v: v for v in graph.inputs}
         self.last: dict[Var, int] = {}
-        self.given = set(graph.inputs)
         self.kept = set(graph.inputs)  # memory that is not the program's to write over
-        for i, (step, shared) in enumerate(zip(graph.steps, shares, strict=True)):
-            read = {self.root[v] for v in variables(step.args)}
-            self.last.update(dict.fromkeys(read, i))
-            if shared is None:
-                self.kept |= read
-            for out in step.outs:
-                source: Any = step.args[0] if shared else None
-                self.root[out] = self.root[source] if type(source) is Var else out
-                self.last[self.root[out]] = i
-                if shared is None or (shared and type(source) is not Var):
-                    self.kept.add(out)
-        self.results = set(variables(graph.outputs))
+        for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
+            self._follow(place, step, phrase)
         self.kept |= {self.root[v] for v in self.results}
+        self.over: dict[Var, Var] = {}  # result -> the argument into whose memory it is written
+        self.plans = plans
+        for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
+            target = self._writable(place, step) if plans and phrase is not None and phrase.into else None
+            if target is not None:
+                self.over[step.outs[0]] = target
 
-    def writable(self, place: int, step: Step) -> Var | None:
-        """Return the argument of step `place` over which its result may be written; None if there is none."""
+    def _follow(self, place: int, step: Step, phrase: Phrase | None) -> None:
+        read = {self.root[v] for v in variables(step.args)}
+        self.last.update(dict.fromkeys(read, place))
+        if phrase is None:
+            self.kept |= {*read, *step.outs}
+        for out in step.outs:
+            source: Any = step.args[0] if phrase is not None and not phrase.fresh else None
+            self.root[out] = self.root[source] if type(source) is Var else out
+            self.last[self.root[out]] = place
+            if source is not None and type(source) is not Var:
+                self.kept.add(out)
+
+    def _writable(self, place: int, step: Step) -> Var | None:
         given, made = variables(step.args), step.outs[0].spec
         for v in given:
             mine = self.root[v] is v and v not in self.kept and self.last[v] == place
@@ -51,13 +61,11 @@ class Lifetimes:
         return None
 
     def ended(self, place: int, step: Step) -> list[Var]:
-        """Return the large variables among a step's arguments that no later step reads."""
-        large = [v for v in dict.fromkeys(variables(step.args)) if _size(v) >= LARGE and v not in self.given]
-        return [v for v in large if self.root[v] is v and self.last[v] == place and v not in self.results]
+        """Return the large variables among a step's arguments that nothing after it reads or writes over."""
+        over = {self.over.get(out) for out in step.outs} | self.given | self.results
+        own = [v for v in dict.fromkeys(variables(step.args)) if self.root[v] is v and v not in over]
+        return [v for v in own if self.plans and _bytes(v) >= LARGE and self.last[v] == place]
 
 
-def _size(v: Var) -> int:
-    size = v.spec.dtype.itemsize
-    for n in v.spec.shape:
-        size *= n
-    return size
+def _bytes(v: Var) -> int:
+    return v.spec.dtype.itemsize * math.prod(v.spec.shape)

@@ -21,7 +21,7 @@ LAST: dict[str, Callable[[Backend], Mapping[str, Callable]]] = {
     "engine": lambda engine: engine.rewrites,
     "fold": lambda engine: {} if engine.compiles else foldings(),
 }
-PASSES = ("strength", "algebra", "merge", "layout", "engine", "fold", "unused")
+PASSES = ("strength", "algebra", "merge", "layout", "engine", "fold", "unused", "memory")
 
 
 def simplify(graph: Graph, engine: Backend, without: Collection[str] = ()) -> tuple[Graph, dict[str, int]]:

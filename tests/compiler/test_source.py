@@ -40,6 +40,17 @@ def test_temporaries_are_written_over_and_arguments_never():
     assert run.source.count("out=") == 3
 
 
+def test_memory_is_not_used_again_where_nobody_plans_it():
+    x = np.full((300, 300), 0.5, "float32")
+    f = lambda x: ops.sum(ops.exp(ops.tanh(x) + 1.0))
+    planned, plain = compile(f), compile(f, without=("memory",))
+    assert planned(x) == plain(x)
+    assert "out=" in planned.source
+    assert "del " in planned.source
+    assert "out=" not in plain.source
+    assert "del " not in plain.source
+
+
 def test_a_temporary_that_is_read_again_or_returned_is_kept():
     def f(x):
         h = x * 2.0
