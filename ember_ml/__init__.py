@@ -35,8 +35,8 @@ _LOADERS.append(partial(importlib.import_module, "ember_ml.ops"))
 # Names that live elsewhere and are reached from here too: name -> module.
 _FROM = {
     "ember_ml.compiler": (
-        *("compile", "custom_vjp", "grad", "hessian", "jacobian", "jit", "jvp", "value_and_grad", "vjp"),
-        "vmap",
+        *("compile", "custom_vjp", "grad", "hessian", "jacobian", "jit", "jvp", "to_onnx"),
+        *("value_and_grad", "vjp", "vmap"),
     ),
     "ember_ml.core": ("get_default_dtype", "set_default_dtype"),
     "ember_ml.ops": ("cond", "scan", "stop_gradient"),

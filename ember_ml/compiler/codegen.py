@@ -134,7 +134,7 @@ class _Printer:
 
     def phrase(self, step: Step) -> Phrase | None:
         """Return the words that the engine has for a step."""
-        if step.op.name == "getitem" and (places := _subscript(step.attrs["index"])):
+        if step.op.name == "getitem" and (places := subscript(step.attrs["index"])):
             return Phrase(f"{{0}}[{places}]", fresh=False)
         return self.backend.phrase(step)
 
@@ -293,7 +293,7 @@ def _word(name: str) -> str:
     return f"_{word}" if word[:1].isdigit() else word
 
 
-def _subscript(index: Any) -> str:
+def subscript(index: Any) -> str:
     """Return an index as written between brackets; "" for a negative step, which an engine may lack."""
     words = []
     for part in index if type(index) is tuple else (index,):

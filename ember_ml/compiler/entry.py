@@ -43,6 +43,14 @@ def argument_names(f: Any, structure: tuple, with_settings: bool) -> list[str]:
     return ["_".join(p) if shared[s] > 1 else s for p, s in zip(full, short, strict=True)]
 
 
+def result_names(structure: tuple) -> list[str]:
+    """Return what to call each leaf of a result: the keys that lead to it, or `output` and its places."""
+    paths = tree.paths(structure)
+    if paths == [()]:
+        return ["output"]
+    return ["_".join(map(str, p if type(p[0]) is str else ("output", *p))) for p in paths]
+
+
 def way_in(made: Any, structure: tuple, leaves: list, active: Backend | None, key: tuple | None) -> Callable:
     """Return the function from a tuple of arguments to the program's result, or `MISSED`.
 
