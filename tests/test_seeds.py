@@ -246,7 +246,7 @@ SHOWN = {
 
 @pytest.mark.skipif(not blocks("000"), reason=f"no seeds in {SEEDS}")
 @pytest.mark.parametrize("seed", REPAIRS)
-def test_every_repair_is_still_needed_and_names_a_block(seed):
+def test_every_repair_is_still_needed_and_names_a_block(seed, undisturbed):
     texts = blocks(seed)
     assert set(REPAIRS[seed]) <= set(range(1, len(texts) + 1))
     for number, repair in REPAIRS[seed].items():

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ember_ml.core import TABLE
-from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Step, Var
 from ember_ml.core.rules import as_axes, reduced, reshaped, shape_of
@@ -101,8 +100,6 @@ def _reduced(x: Any, *, out: Any, name: str, axis: Any, keepdims: bool, dtype: A
 
 def _where(condition: Any, x1: Any, x2: Any, *, out: Any) -> Phrase | None:
     """x's bits times the truth: where(condition, x, 0) without a branch, a tenth of its time."""
-    if type(x1) in SCALARS and type(x2) in SCALARS:
-        return Phrase("{where}({0}, {1}, {2})", {"where": np.where}, numbers=out.dtype)
     given = type(condition) is Var and type(x1) is Var and type(x2) in (int, float) and x2 == 0
     if not given or out.dtype.kind != "float" or not condition.spec.shape == x1.spec.shape == out.shape:
         return None

@@ -256,12 +256,16 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
         return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
+    given = [trace.lower(x).dtype if type(x) not in SCALARS else None for x in flat]
     cast = [
-        TABLE["astype"](x, dtype=want)
-        if want is not None and type(x) not in SCALARS and trace.lower(x).dtype != want
-        else x
-        for x, want in zip(flat, wanted, strict=True)
+        TABLE["astype"](x, dtype=want) if want is not None and have not in (None, want) else x
+        for x, have, want in zip(flat, given, wanted, strict=True)
     ]
+    if type(op_casts) is tuple and any(g is not None for g in given):  # an engine takes numbers as it likes
+        met = [g for g, want in zip(given, wanted, strict=True) if want is not None and g is not None]
+        last = max((i for i, want in enumerate(wanted) if want is not None), default=None)
+        if not met and last is not None:
+            cast[last] = TABLE["full"]((), cast[last], dtype=wanted[last])
     return tree.unflatten(shape, cast)
 
 
