@@ -31,11 +31,12 @@ _SERIAL = count(1)
 
 
 class Built(NamedTuple):
-    """A graph as a function, the text it was made from, and how many results are written over arguments."""
+    """A graph as a function, and the text it was made from."""
 
     function: Callable
     source: str
-    overwritten: int
+    overwritten: int  # how many results are written over an argument
+    told: list[tuple[str, Step]]  # each line of the whole, and the step that it says
 
 
 def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = True) -> Built:
@@ -52,7 +53,7 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = 
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
             printer.scope[name] = backend.jit_body(printer.scope[name])
-    return Built(printer.scope["evaluate"], source, printer.overwritten)
+    return Built(printer.scope["evaluate"], source, printer.overwritten, printer.told)
 
 
 class _Printer:
@@ -61,6 +62,7 @@ class _Printer:
     def __init__(self, backend: Backend, *, debug: bool, plans: bool):
         self.backend = backend
         self.debug, self.plans, self.overwritten = debug, plans, 0
+        self.told: list[tuple[str, Step]] = []
         self.scope: dict[str, Any] = {"array": self.array, "inf": math.inf, "nan": math.nan}
         self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
         self.constants: dict[int, str] = {}
@@ -95,7 +97,9 @@ class _Printer:
             lines += self.checks((v,), f"{self.names[v]}, an argument")
         anchor = self.names[graph.inputs[0]] if graph.inputs else None
         for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
-            lines += self.lines(step, phrase, lives, anchor)
+            said = self.lines(step, phrase, lives, anchor)
+            lines += said
+            self.told += [(line, step) for line in said if name not in self.bodies]
             lines += self.checks(step.outs, lines[-1].strip().split("  #")[0])
             if (gone := lives.ended(place, step)) and not self.backend.compiles:
                 lines.append(f"    del {', '.join(self.names[v] for v in gone)}")

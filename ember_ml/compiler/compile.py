@@ -14,6 +14,7 @@ from typing import Any
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
 from ember_ml.compiler.entry import MISSED, NUMBERS, STATIC, argument_names, random_inputs, way_in
+from ember_ml.compiler.explain import explained
 from ember_ml.compiler.passes import variables
 from ember_ml.compiler.simplify import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
@@ -102,6 +103,7 @@ class Specialisation:
     options: dict = field(repr=False)  # jit, debug, plans
     done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
+    told: list = field(repr=False)  # its lines, and the steps that they say
     run: Callable = field(repr=False)
 
     def __reduce__(self) -> tuple:
@@ -109,11 +111,12 @@ class Specialisation:
 
 
 def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: dict) -> Specialisation:
-    function, source, done["memory"] = build(graph, engine, debug=options["debug"], plans=options["plans"])
+    built = build(graph, engine, debug=options["debug"], plans=options["plans"])
+    function, done = built.function, {**done, "memory": built.overwritten}
     if options["jit"]:
         whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
         function = engine.jit(function, whole=whole)
-    return Specialisation(graph, random, engine, options, done, source, function)
+    return Specialisation(graph, random, engine, options, done, built.source, built.told, function)
 
 
 def _is_hosted(step: Step, engine: Backend) -> bool:
@@ -176,6 +179,37 @@ class Compiled:
     def source(self) -> str:
         """The printed Python of every specialisation, in the order they were made."""
         return "\n\n".join(made.source for made in self._made.values())
+
+    def explain(self) -> str:
+        """Return, of every specialisation, what each pass did and what each line costs.
+
+        >>> import numpy as np
+        >>> from ember_ml import ops
+        >>> half = compile(lambda x: ops.sum(ops.square(x / 2.0)))
+        >>> half(np.ones((2, 2), "float32"))
+        np.float32(1.0)
+        >>> print(half.explain())
+        numpy: float32 (2, 2)
+          strength     1  powers and divisions made products
+          algebra      0  ops left out or joined
+          merge        0  expressions computed once instead of twice
+          layout       0  products written as their result is stored
+          engine       1  ops written as this engine computes them quicker
+          fold         0  arrays made once
+          unused       0  steps that no result needs
+          memory       0  results written over what nothing reads any more
+        <BLANKLINE>
+          line                                  FLOPs  bytes
+          --------------------------------------------------
+          multiply_1 = multiply(x, n1)              4     32
+          reshape_1 = multiply_1.ravel()            0      0
+          matmul_1 = dot(reshape_1, reshape_1)      8     36
+          --------------------------------------------------
+          in all                                   12     68
+        """
+        return "\n\n".join(
+            explained(made.engine.name, made.graph, made.done, made.told) for made in self._made.values()
+        )
 
     @property
     def graphs(self) -> list[Graph]:

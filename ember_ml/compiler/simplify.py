@@ -48,13 +48,12 @@ def _simplified(graph: Graph, engine: Backend, done: Counter) -> Graph:
 
 
 def _counted(graph: Graph, rewrite: Callable[[Graph], Graph], name: str, done: Counter) -> Graph:
-    """Return the graph after a pass, unless it is left out; the steps that are new or gone are counted."""
+    """Return the graph after a pass, unless it is left out; steps gone or new products are counted."""
     if name not in done:
         return graph
-    again = rewrite(graph)
-    kept = {id(step) for step in graph.steps} if len(again.steps) == len(graph.steps) else None
-    changed = len(graph.steps) - len(again.steps)
-    done[name] += sum(id(s) not in kept for s in again.steps) if kept is not None else abs(changed)
+    again, known = rewrite(graph), {id(step) for step in graph.steps}
+    products = sum(step.op.name == "matmul" and id(step) not in known for step in again.steps)
+    done[name] += products if name == "layout" else len(graph.steps) - len(again.steps)
     return again
 
 

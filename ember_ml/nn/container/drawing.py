@@ -78,7 +78,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 
-def draw(boxes: Iterable[Box], wires: Iterable[Wire]) -> str:
+class Drawing(str):
+    """The text of an SVG file, which a notebook shows."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def draw(boxes: Iterable[Box], wires: Iterable[Wire]) -> Drawing:
     """Return a directed graph without cycles as SVG, from top to bottom.
 
     Raises ValueError for two boxes of one id, for a wire to no box, and for a cycle.
@@ -105,14 +112,14 @@ def draw(boxes: Iterable[Box], wires: Iterable[Wire]) -> str:
     return _svg(known, ends, layout)
 
 
-def _svg(boxes: dict[str, Box], ends: dict[tuple[str, str], bool], layout: Layout) -> str:
+def _svg(boxes: dict[str, Box], ends: dict[tuple[str, str], bool], layout: Layout) -> Drawing:
     wide, high = (round(n + 2 * MARGIN) for n in (layout.width, layout.height))
     wires = []
     for pair, arrow in ends.items():
         tip = escape(" → ".join(boxes[id].title for id in pair))
         end = ' marker-end="url(#tip)"' if arrow else ""
         wires.append(f'<path class="wire" d="{_curve(layout.routes[pair])}"{end}><title>{tip}</title></path>')
-    return "\n".join([
+    return Drawing("\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ember" width="{wide}" height="{high}" '
         f'viewBox="{-MARGIN} {-MARGIN} {wide} {high}">',
         f"<style>{STYLE}</style>",
@@ -121,7 +128,7 @@ def _svg(boxes: dict[str, Box], ends: dict[tuple[str, str], bool], layout: Layou
         *wires,
         *(_box(box, *layout.centres[id]) for id, box in boxes.items()),
         "</svg>",
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def _curve(points: list[Point]) -> str:
@@ -157,7 +164,7 @@ def _box(box: Box, x: float, y: float) -> str:
 # Graphs of ops
 
 
-def draw_graph(graph: Graph, parameters: Collection[str] = ()) -> str:
+def draw_graph(graph: Graph, parameters: Collection[str] = ()) -> Drawing:
     """Return a graph of ops as SVG; the inputs named by `parameters` are drawn as such.
 
     Views, numbers and arrays that are made of nothing stand in the boxes that read them, where a dot is what

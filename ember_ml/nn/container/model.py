@@ -18,12 +18,15 @@ import copy
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from os import PathLike
 from typing import Any
 
 from ember_ml.core import tree
+from ember_ml.core.files import written_whole
 from ember_ml.core.op import FAULTS
 from ember_ml.core.trace import named
-from ember_ml.nn.container.outline import summary
+from ember_ml.nn.container.drawing import Drawing, draw
+from ember_ml.nn.container.outline import boxes_and_wires, summary
 from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
 from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
 from ember_ml.nn.modules.module import Module
@@ -232,9 +235,8 @@ class Model(Module):
             raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
         found = dict(values)
         for node in self.plan.nodes:
-            given = tree.map(lambda x: self._value(x, found) if type(x) is Key else x, node.inputs)
             try:
-                result = vars(self)[node.name](**{node.arguments[port]: x for port, x in given.items()})
+                result = self.run_node(node, found)
             except (*FAULTS, KeyError) as error:
                 shapes = ", ".join(
                     f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found.get(k))
@@ -244,6 +246,11 @@ class Model(Module):
                 raise
             found.update({key: named(x, key) for key, x in _spread(node, result).items()})
         return found
+
+    def run_node(self, node: Node, found: dict[str, Any]) -> Any:
+        """Return what one node makes of the values of the keys that it reads."""
+        given = tree.map(lambda x: self._value(x, found) if type(x) is Key else x, node.inputs)
+        return vars(self)[node.name](**{node.arguments[port]: x for port, x in given.items()})
 
     def _value(self, key: Key, found: dict[str, Any]) -> Any:
         """Return the value of a key, which may be the name of a parameter."""
@@ -319,8 +326,23 @@ class Model(Module):
         return CompiledModel(self, backend, how, **chosen)
 
     def summary(self) -> Summary:
-        """Return a table of the nodes: what they read and write, shapes where those are known, parameters."""
+        """Return a table of the nodes: what they read and write, parameters; shapes and FLOPs where known.
+
+        FLOPs are counted as in `ember_ml.compiler.cost`, an open size (`set_shapes`) as 1.
+        """
         return summary(self)
+
+    def draw(self, path: str | PathLike | None = None) -> Drawing:
+        """Return the wiring drawn as SVG, which a notebook shows; with `path`, write it there too.
+
+        Nodes are boxes, those with parameters in colour, and keys the lines between them, with their shapes
+        where `set_shapes` makes them known.
+        """
+        drawing = draw(*boxes_and_wires(self))
+        if path is not None:
+            with written_whole(path) as part:
+                part.write_text(drawing, encoding="utf-8")
+        return drawing
 
     @property
     def sizes(self) -> dict[str, tuple[int | None, ...]]:

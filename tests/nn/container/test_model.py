@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -282,12 +283,37 @@ def test_the_shapes_stated_show_in_the_summary():
     model.set_shapes(input=(None, 3))
     lines = str(model.summary()).splitlines()
     assert lines[0] == "Model"
-    assert lines[3].split() == ["linear", "Linear", "input", "(None,", "3)", "hidden", "(None,", "4)", "16"]
-    assert lines[-1] == "16 parameters"
+    assert lines[3].split() == [
+        "linear",
+        "Linear",
+        "input",
+        "(None,",
+        "3)",
+        "hidden",
+        "(None,",
+        "4)",
+        "16",
+        "28",
+    ]
+    assert lines[-1] == "16 parameters, 32 FLOPs"  # of one row: 2 * 3 * 4 + 4, and 4
     assert "hidden (None, 4)" in model.summary()._repr_html_()
     stated = Model()
     stated |= node(ops.exp)(input=Connection("x", shape=(2, 3)), output="y")
     assert "y (2, 3)" in str(stated.summary())
+
+
+def test_a_model_is_drawn_with_its_nodes_keys_and_shapes(tmp_path):
+    model = Model()
+    model |= Linear(dimension=4)(input="input", output="hidden")
+    model |= node(ops.add)(left="hidden", right="input", output="sum")
+    assert "hidden" in model.draw()
+    assert "(None, 4)" not in model.draw()
+    model.set_shapes(input=(None, 4))
+    drawing = model.draw(tmp_path / "model.svg")
+    assert (tmp_path / "model.svg").read_text(encoding="utf-8") == drawing == drawing._repr_svg_()
+    found = ElementTree.fromstring(drawing)
+    words = ["".join(each.itertext()) for each in found.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Linear", "out_features=4", "add", "hidden (None, 4)", "input", "sum"} <= set(words)
 
 
 def test_the_wiring_is_plain_data():
