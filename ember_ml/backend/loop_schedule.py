@@ -1,0 +1,128 @@
+"""Which steps of a graph share a loop, and in which order the loops stand.
+
+A unit is a nest, elementwise steps and reductions over indices of one shape, or a single other step. A step
+joins the first nest of its shape in which all that it reads is there. Within a nest values are single numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ember_ml.backend.loop_table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
+from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.rules import as_axes
+
+VIEWS = frozenset(
+    {"reshape", "permute_dims", "matrix_transpose", "broadcast_to", "getitem", "flip", "stop_gradient"}
+)
+FUSED = frozenset({*ELEMENTWISE, *REDUCTIONS, "astype", "where"}) - VIEWS
+
+
+def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape without its axes of size 1, over which there is no loop."""
+    return tuple(n for n in shape if n != 1)
+
+
+@dataclass(eq=False)
+class Unit:
+    """A nest over indices of `shape`, or a single step of its own if that is None."""
+
+    shape: tuple[int, ...] | None
+    steps: list[Step] = field(default_factory=list)
+
+
+class Schedule:
+    """The units of a graph in order, and what each variable is a view of."""
+
+    def __init__(self, graph: Graph):
+        self.units: list[Unit] = []
+        self.makers = {v: step for step in graph.steps for v in step.outs}
+        self.homes: dict[Var, tuple[int, bool]] = {}  # the unit, and whether the value is there within it
+        for step in graph.steps:
+            if any(v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *_vars(step.args))):
+                raise Unsayable(f"{step.op.name} of {step.outs[0].spec}")
+            if not (step.op.creates or step.op.name in VIEWS):
+                self._place(step)
+        self.stored = self._stored(graph)
+
+    def root(self, var: Any) -> tuple[Any, bool]:
+        """Return what a variable is a view of, and whether it has the same elements in the same order."""
+        straight = True
+        while (step := self.makers.get(var)) is not None and step.op.name in VIEWS:
+            straight = straight and _keeps_order(step)
+            var = step.args[0]
+        return var, straight
+
+    def within(self, arg: Any, unit: int) -> Var | None:
+        """Return the variable of a nest that an argument is; None where it is read from memory."""
+        if type(arg) is not Var:
+            return None
+        root, straight = self.root(arg)
+        home, inside = self.homes.get(root, (-1, False))
+        fits = without_ones(arg.spec.shape) == self.units[unit].shape
+        return root if home == unit and inside and straight and fits else None
+
+    def _place(self, step: Step) -> None:
+        fused = step.op.name in FUSED
+        reduces = step.op.name in REDUCTIONS
+        shape = without_ones((step.args[0] if reduces else step.outs[0]).spec.shape) if fused else None
+        first = max((self._earliest(a, shape) for a in _vars(step.args)), default=0)
+        number = next(
+            (i for i in range(first, len(self.units)) if fused and self.units[i].shape == shape), len(self.units)
+        )
+        if number == len(self.units):
+            self.units.append(Unit(shape))
+        self.units[number].steps.append(step)
+        self.homes |= {v: (number, fused and not reduces) for v in step.outs}
+
+    def _earliest(self, arg: Var, shape: tuple[int, ...] | None) -> int:
+        root, straight = self.root(arg)
+        if root not in self.homes:
+            return 0
+        number, inside = self.homes[root]
+        return number if inside and straight and without_ones(arg.spec.shape) == shape else number + 1
+
+    def _stored(self, graph: Graph) -> set[Var]:
+        """Return the values of nests that are read outside of them."""
+        stored = {self.root(x)[0] for x in graph.outputs if type(x) is Var}
+        for number, unit in enumerate(self.units):
+            for step in unit.steps:
+                outside = (a for a in _vars(step.args) if self.within(a, number) is None)
+                stored |= {self.root(a)[0] for a in outside}
+        return stored
+
+
+def reduced_axes(step: Step) -> tuple[int, ...]:
+    """Return the axes, not counting those of size 1, over which a reduction goes."""
+    shape = step.args[0].spec.shape
+    gone = as_axes(step.attrs["axis"], len(shape))
+    longer = [i for i, n in enumerate(shape) if n != 1]
+    return tuple(place for place, i in enumerate(longer) if i in gone)
+
+
+def _keeps_order(step: Step) -> bool:
+    shape, made = step.args[0].spec.shape, step.outs[0].spec.shape
+    if without_ones(shape) != without_ones(made):
+        return False
+    if step.op.name == "permute_dims":
+        order = [a % len(shape) for a in step.attrs["axes"]]
+        moved = [a for a in order if shape[a] != 1]
+        return moved == sorted(moved)
+    if step.op.name == "matrix_transpose":
+        return 1 in shape[-2:]
+    if step.op.name == "flip":
+        return all(shape[a] == 1 for a in as_axes(step.attrs["axis"], len(shape)))
+    if step.op.name == "getitem":
+        index = step.attrs["index"]
+        parts = index if type(index) is tuple else (index,)
+        return all(type(p) is not slice or (p.step or 1) > 0 for p in parts)
+    return True
+
+
+def _vars(args: Any) -> list[Var]:
+    flat: list = []
+    for a in args:
+        flat.extend(_vars(a)) if type(a) in (list, tuple) else flat.append(a)
+    return [a for a in flat if type(a) is Var]

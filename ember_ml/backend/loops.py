@@ -1,0 +1,165 @@
+"""Graphs of known shapes compiled by Numba into one function of plain loops (extra `speed`).
+
+A graph is printed first (cheap), and compiled later (seconds, unless the same text was compiled on this machine
+before). What the printer has no words for is left to NumPy: `prepared` and `compiled` return None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ember_ml.backend.loop_places import Place, row_strides
+from ember_ml.backend.loop_printer import Printer, Program
+from ember_ml.backend.loop_table import DTYPES, Unsayable
+from ember_ml.core.files import written_whole
+from ember_ml.core.graph import Graph, Var
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A graph as text, still to be compiled."""
+
+    source: str
+    constants: tuple[np.ndarray, ...]
+    graph: Graph
+
+    def compile(self) -> Callable:
+        """Return the function of the graph's inputs, NumPy arrays of its shapes and dtypes.
+
+        It returns a tuple of new arrays, holds no state and releases the interpreter's lock.
+        """
+        return _bound(_kernel(self.source), self)
+
+
+def prepared(graph: Graph) -> Prepared | None:
+    """Return a graph as text to be compiled; None where the printer has no words for it."""
+    try:
+        return _prepared(graph)
+    except Unsayable:
+        return None
+
+
+def compiled(graph: Graph) -> Callable | None:
+    """Return a graph compiled by Numba, or None; see `Prepared.compile`."""
+    found = prepared(graph)
+    return None if found is None else found.compile()
+
+
+def source(graph: Graph) -> str:
+    """Return the text of a graph's function. Raises ValueError where the printer has no words for it."""
+    try:
+        return _prepared(graph).source
+    except Unsayable as fault:
+        raise ValueError(f"loops: no words for {fault}") from fault
+
+
+def _prepared(graph: Graph) -> Prepared:
+    specs = [*(v.spec for v in graph.inputs), *graph.out_specs]
+    for spec in specs:
+        if spec.dtype not in DTYPES or 0 in spec.shape:
+            raise Unsayable(f"an argument or result of {spec}")
+    program = Program()
+    inputs = {v: _flat(f"v{v.index}", v.spec.shape) for v in graph.inputs}
+    results = [_flat(f"out{i}", s.shape) for i, s in enumerate(graph.out_specs)]
+    if any(type(x) is not Var for x in graph.outputs):
+        raise Unsayable("a result that is a constant")
+    wanted = {x: r for x, r in reversed(list(zip(graph.outputs, results, strict=True)))}
+    printer = Printer(program, graph, dict(inputs), wanted)
+    printer.print()
+    printer.deliver(graph.outputs, results, graph.outputs)
+    return Prepared(_text(program, graph), tuple(program.constants), graph)
+
+
+def _flat(name: str, shape: tuple[int, ...]) -> Place:
+    return Place(name, shape, row_strides(shape))
+
+
+def _text(program: Program, graph: Graph) -> str:
+    body = "\n".join(program.lines)
+    arrays = [(f"v{v.index}", f"a{i}", v.spec) for i, v in enumerate(graph.inputs)]
+    arrays += [(f"c{i}", f"b{i}", c) for i, c in enumerate(program.constants)]
+    arrays += [(f"out{i}", f"r{i}", s) for i, s in enumerate(graph.out_specs)]
+    names = ", ".join(given for _, given, _ in arrays)
+    kinds = ", ".join(f"types.Array(types.{'boolean' if s.dtype == 'bool' else s.dtype}, {len(s.shape)}, 'C')" for _, _, s in arrays)
+    lines = [
+        "import math",
+        "",
+        "import numpy as np",
+        "from numba import njit, types",
+        "",
+        "from ember_ml.backend.loop_math import *",
+        "",
+        "",
+        f"@njit([types.void({kinds})], nogil=True, error_model='numpy', fastmath={{'contract'}}, cache=CACHE)",
+        f"def loops({names}):",
+    ]
+    for flat, given, spec in arrays:
+        if f"{flat}[" in body:
+            lines.append(f"    {flat} = {given}.reshape({int(np.prod(spec.shape))})  # {spec.dtype} {spec.shape}")
+    lines += [f"    work_{dtype} = np.empty({size}, np.{dtype})" for dtype, size in program.work.items()]
+    return "\n".join([*lines, body, ""])
+
+
+def _kernel(text: str) -> Callable:
+    """Compile the function of a text, or load it where it was compiled before."""
+    from ember_ml.backend import loop_math
+
+    math_text = Path(loop_math.__file__).read_text()
+    name = f"loops_{hashlib.sha256((text + math_text).encode()).hexdigest()[:32]}"
+    try:
+        path = _folder() / f"{name}.py"
+        cached = text.replace("cache=CACHE", "cache=True")
+        if not path.is_file() or path.read_text() != cached:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as part:
+                part.write_text(cached)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # it names a file
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.loops
+    except (OSError, RuntimeError):  # no folder that we, or Numba, may write to
+        scope: dict[str, Any] = {}
+        exec(compile(text.replace("cache=CACHE", "cache=False"), f"<{name}>", "exec"), scope)
+        return scope["loops"]
+
+
+def _folder() -> Path:
+    from ember_ml.backend.selection import home
+
+    return home() / "compiled"
+
+
+def _bound(kernel: Callable, prepared: Prepared) -> Callable:
+    """Return the function that makes the arrays for the results and calls the compiled one."""
+    graph = prepared.graph
+    scope: dict[str, Any] = {"kernel": kernel, "empty": np.empty, "settled": _settled}
+    scope |= {f"c{i}": c for i, c in enumerate(prepared.constants)}
+    scope |= {f"shape{i}": s.shape for i, s in enumerate(graph.out_specs)}
+    scope |= {s.dtype: np.dtype("bool" if s.dtype == "bool" else str(s.dtype)) for s in graph.out_specs}
+    given = "".join(f"a{i}, " for i in range(len(graph.inputs)))
+    fixed = "".join(f"c{i}, " for i in range(len(prepared.constants)))
+    made = "".join(f"r{i}, " for i in range(len(graph.outputs)))
+    lines = [
+        f"def evaluate({given}):",
+        *(f"    r{i} = empty(shape{i}, {s.dtype})" for i, s in enumerate(graph.out_specs)),
+        "    try:",
+        f"        kernel({given}{fixed}{made})",
+        "    except TypeError:  # an argument of gaps, or a number",
+        f"        kernel(*map(settled, ({given})), {fixed}{made})",
+        f"    return ({made})",
+    ]
+    exec("\n".join(lines), scope)
+    return scope["evaluate"]
+
+
+def _settled(x: Any) -> np.ndarray:
+    """Return an array row by row without gaps, in memory that could be written."""
+    return np.require(x, requirements=["C", "A", "W"])
