@@ -128,16 +128,18 @@ class Place:
         return axes_of(self.shape, self.strides) == axes_of(self.shape, row_strides(self.shape))
 
     def matrix(self) -> str | None:
-        """Return this matrix as an array for BLAS; None where it takes a copy."""
-        rows, columns = self.shape
-        for place, form in (
-            (self, f"reshape(({rows}, {columns}))"),
-            (self.permuted((1, 0)), f"reshape(({columns}, {rows})).T"),
+        """Return where BLAS finds this matrix: start, distance, and 1 if that is from column to column.
+
+        None where neither rows nor columns lie without gaps: there it takes a copy.
+        """
+        for turned, (_, size), (far, near) in (
+            (0, self.shape, self.strides),
+            (1, self.shape[::-1], self.strides[::-1]),
         ):
-            if place.is_dense:
-                first = self.offset()
-                last = replace(self, start=self.start + self.size).offset()
-                return f"{self.buffer}[{first}:{last}].{form}"
+            if size == 1 or near == 1:
+                lines = self.shape[turned]
+                if lines == 1 or far >= size:
+                    return f"({self.offset()}, {size if lines == 1 else far}, {turned})"
         return None
 
 

@@ -31,6 +31,7 @@ class Program:
         self.lines: list[str] = []
         self.work: dict[str, int] = {}
         self.constants: list[np.ndarray] = []
+        self.products: set[str] = set()  # the dtypes of which there are matrix products
         self.depth = 1
         self.names = 0
 
@@ -337,12 +338,17 @@ class Printer:
         if rows == 1 or columns == 1 or rows * inner * columns <= SMALL:
             self._small_product(a, b, c, dtype)
             return
-        target = c if c.matrix() else self.program.room(c.shape, dtype)
-        if ".T" in str(target.matrix()):
-            a, b, target = b.permuted((1, 0)), a.permuted((1, 0)), target.permuted((1, 0))
-        left, right = (x if x.matrix() else self.dense(x, dtype) for x in (a, b))
-        self.program.add(f"np.dot({left.matrix()}, {right.matrix()}, {target.matrix()})")
-        if not c.matrix():
+        target = c
+        if (at := c.matrix()) is None:
+            target = self.program.room(c.shape, dtype)
+        elif at.endswith("1)"):  # it lies column by column: the product of the transposes
+            a, b, target = b.permuted((1, 0)), a.permuted((1, 0)), c.permuted((1, 0))
+        a, b = (x if x.matrix() else self.dense(x, dtype) for x in (a, b))
+        sizes = (*a.shape, b.shape[1])
+        given = ", ".join(f"{x.buffer}, {x.matrix()}" for x in (a, b, target))
+        self.program.products.add(dtype)
+        self.program.add(f"product(gemm_{dtype}, {sizes}, {given}, 0)")
+        if at is None:
             self.copy(target, c, dtype, dtype)
 
     def _small_product(self, a: Place, b: Place, c: Place, dtype: DType) -> None:

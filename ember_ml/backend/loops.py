@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Prepared:
 
     source: str
     constants: tuple[np.ndarray, ...]
+    products: tuple[str, ...]
     graph: Graph
 
     def compile(self) -> Callable:
@@ -74,7 +76,7 @@ def _prepared(graph: Graph) -> Prepared:
     printer = Printer(program, graph, dict(inputs), wanted)
     printer.print()
     printer.deliver(graph.outputs, results, graph.outputs)
-    return Prepared(_text(program, graph), tuple(program.constants), graph)
+    return Prepared(_text(program, graph), tuple(program.constants), tuple(sorted(program.products)), graph)
 
 
 def _flat(name: str, shape: tuple[int, ...]) -> Place:
@@ -86,14 +88,16 @@ def _text(program: Program, graph: Graph) -> str:
     arrays = [(f"v{v.index}", f"a{i}", v.spec) for i, v in enumerate(graph.inputs)]
     arrays += [(f"c{i}", f"b{i}", c) for i, c in enumerate(program.constants)]
     arrays += [(f"out{i}", f"r{i}", s) for i, s in enumerate(graph.out_specs)]
-    names = ", ".join(given for _, given, _ in arrays)
+    names = ", ".join([*(given for _, given, _ in arrays), *(f"gemm_{d}" for d in sorted(program.products))])
     kinds = ", ".join(f"types.Array(types.{'boolean' if s.dtype == 'bool' else s.dtype}, {len(s.shape)}, 'C')" for _, _, s in arrays)
+    kinds += ", types.int64" * len(program.products)
     lines = [
         "import math",
         "",
         "import numpy as np",
         "from numba import njit, types",
         "",
+        "from ember_ml.backend.loop_blas import product",
         "from ember_ml.backend.loop_math import *",
         "",
         "",
@@ -101,7 +105,7 @@ def _text(program: Program, graph: Graph) -> str:
         f"def loops({names}):",
     ]
     for flat, given, spec in arrays:
-        if f"{flat}[" in body:
+        if re.search(rf"\b{flat}\b", body):
             lines.append(f"    {flat} = {given}.reshape({int(np.prod(spec.shape))})  # {spec.dtype} {spec.shape}")
     lines += [f"    work_{dtype} = np.empty({size}, np.{dtype})" for dtype, size in program.work.items()]
     return "\n".join([*lines, body, ""])
@@ -109,10 +113,10 @@ def _text(program: Program, graph: Graph) -> str:
 
 def _kernel(text: str) -> Callable:
     """Compile the function of a text, or load it where it was compiled before."""
-    from ember_ml.backend import loop_math
+    from ember_ml.backend import loop_blas, loop_math
 
-    math_text = Path(loop_math.__file__).read_text()
-    name = f"loops_{hashlib.sha256((text + math_text).encode()).hexdigest()[:32]}"
+    used = [text, *(Path(module.__file__).read_text() for module in (loop_blas, loop_math))]
+    name = f"loops_{hashlib.sha256(chr(0).join(used).encode()).hexdigest()[:32]}"
     try:
         path = _folder() / f"{name}.py"
         cached = text.replace("cache=CACHE", "cache=True")
@@ -139,6 +143,8 @@ def _folder() -> Path:
 
 def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     """Return the function that makes the arrays for the results and calls the compiled one."""
+    from ember_ml.backend import loop_blas
+
     graph = prepared.graph
     scope: dict[str, Any] = {"kernel": kernel, "empty": np.empty, "settled": _settled}
     scope |= {f"c{i}": c for i, c in enumerate(prepared.constants)}
@@ -147,13 +153,14 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     given = "".join(f"a{i}, " for i in range(len(graph.inputs)))
     fixed = "".join(f"c{i}, " for i in range(len(prepared.constants)))
     made = "".join(f"r{i}, " for i in range(len(graph.outputs)))
+    routines = "".join(f"{loop_blas.address(dtype)}, " for dtype in prepared.products)
     lines = [
         f"def evaluate({given}):",
         *(f"    r{i} = empty(shape{i}, {s.dtype})" for i, s in enumerate(graph.out_specs)),
         "    try:",
-        f"        kernel({given}{fixed}{made})",
+        f"        kernel({given}{fixed}{made}{routines})",
         "    except TypeError:  # an argument of gaps, or a number",
-        f"        kernel(*map(settled, ({given})), {fixed}{made})",
+        f"        kernel(*map(settled, ({given})), {fixed}{made}{routines})",
         f"    return ({made})",
     ]
     exec("\n".join(lines), scope)
