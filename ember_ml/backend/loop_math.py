@@ -34,6 +34,17 @@ def bits(context: Any, x: Any) -> Any:
     return _SAME_SIZE[x](x), generate
 
 
+@intrinsic
+def length(context: Any, n: Any) -> Any:
+    """Return n such that LLVM does not know it: a short loop of known length becomes no vectors."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        return builder.asm(ir.FunctionType(word, [word]), "", "=r,0", args, False)
+
+    return types.int64(types.int64), generate
+
+
 @reordered
 def plus(total, x):
     """Return a sum so far and one number more."""

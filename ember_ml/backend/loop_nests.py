@@ -8,6 +8,7 @@ from dataclasses import replace
 from ember_ml.backend.loop_places import Place
 
 NAMES = "ijklmn"
+SHORT, LONG = 8, 128  # LLVM unrolls loops whose length it knows, if it is below 64, before it sees vectors in them
 
 
 class Nest:
@@ -62,7 +63,9 @@ class Nest:
         for depth, pad in enumerate(pads):
             out += [pad + line for line in self.before[depth]]
             if depth < len(self.groups):
-                out.append(f"{pad}for {self.indices[depth]} in range({self.sizes[depth]}):")
+                size = self.sizes[depth]
+                hidden = depth == len(self.groups) - 1 and SHORT <= size <= LONG
+                out.append(f"{pad}for {self.indices[depth]} in range({f'length({size})' if hidden else size}):")
         out += [pads[-1] + line for line in self.body]
         for depth in reversed(range(len(pads))):
             out += [pads[depth] + line for line in self.after[depth]]

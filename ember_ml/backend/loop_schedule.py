@@ -2,6 +2,7 @@
 
 A unit is a nest, elementwise steps and reductions over indices of one shape, or a single other step. A step
 joins the first nest of its shape in which all that it reads is there. Within a nest values are single numbers.
+A truth that only nests read is found anew in each of them: to store bytes beside floats costs more.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Schedule:
         self.units: list[Unit] = []
         self.makers = {v: step for step in graph.steps for v in step.outs}
         self.homes: dict[Var, tuple[int, bool]] = {}  # the unit, and whether the value is there within it
+        self.repeated = self._repeatable(graph)
+        self.repeats: set[tuple[Var, int]] = set()
         for step in graph.steps:
-            if any(v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *_vars(step.args))):
+            if any(v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *variables(step.args))):
                 raise Unsayable(f"{step.op.name} of {step.outs[0].spec}")
-            if not (step.op.creates or step.op.name in VIEWS):
+            if not (step.op.creates or step.op.name in VIEWS or step.outs[0] in self.repeated):
                 self._place(step)
         self.stored = self._stored(graph)
 
@@ -60,7 +63,7 @@ class Schedule:
         if type(arg) is not Var:
             return None
         root, straight = self.root(arg)
-        home, inside = self.homes.get(root, (-1, False))
+        home, inside = (unit, True) if (root, unit) in self.repeats else self.homes.get(root, (-1, False))
         fits = without_ones(arg.spec.shape) == self.units[unit].shape
         return root if home == unit and inside and straight and fits else None
 
@@ -68,17 +71,47 @@ class Schedule:
         fused = step.op.name in FUSED
         reduces = step.op.name in REDUCTIONS
         shape = without_ones((step.args[0] if reduces else step.outs[0]).spec.shape) if fused else None
-        first = max((self._earliest(a, shape) for a in _vars(step.args)), default=0)
+        first = max((self._earliest(a, shape) for a in variables(step.args)), default=0)
         number = next(
             (i for i in range(first, len(self.units)) if fused and self.units[i].shape == shape), len(self.units)
         )
         if number == len(self.units):
             self.units.append(Unit(shape))
+        self._repeat(step, number)
         self.units[number].steps.append(step)
         self.homes |= {v: (number, fused and not reduces) for v in step.outs}
 
+    def _repeat(self, step: Step, number: int) -> None:
+        """Put the truths that a step reads into its nest, if they are not there."""
+        for root, _ in map(self.root, variables(step.args)):
+            if root in self.repeated and (root, number) not in self.repeats:
+                self.repeats.add((root, number))
+                self._repeat(self.makers[root], number)
+                self.units[number].steps.append(self.makers[root])
+
+    def _repeatable(self, graph: Graph) -> set[Var]:
+        """Return the truths that steps of their own shape read, and nothing else does."""
+        found = {
+            s.outs[0]
+            for s in graph.steps
+            if s.op.name in FUSED - VIEWS and s.op.name not in REDUCTIONS and s.outs[0].spec.dtype == "bool"
+        }
+        found -= {self.root(x)[0] for x in graph.outputs if type(x) is Var}
+        for step in graph.steps:
+            if step.op.name in VIEWS:
+                continue
+            made = step.args[0] if step.op.name in REDUCTIONS else step.outs[0]
+            shape = without_ones(made.spec.shape) if step.op.name in FUSED else None
+            for arg in variables(step.args):
+                root, straight = self.root(arg)
+                if not straight or without_ones(arg.spec.shape) != shape:
+                    found.discard(root)
+        return found
+
     def _earliest(self, arg: Var, shape: tuple[int, ...] | None) -> int:
         root, straight = self.root(arg)
+        if root in self.repeated:
+            return max((self._earliest(a, shape) for a in variables(self.makers[root].args)), default=0)
         if root not in self.homes:
             return 0
         number, inside = self.homes[root]
@@ -89,7 +122,7 @@ class Schedule:
         stored = {self.root(x)[0] for x in graph.outputs if type(x) is Var}
         for number, unit in enumerate(self.units):
             for step in unit.steps:
-                outside = (a for a in _vars(step.args) if self.within(a, number) is None)
+                outside = (a for a in variables(step.args) if self.within(a, number) is None)
                 stored |= {self.root(a)[0] for a in outside}
         return stored
 
@@ -121,8 +154,9 @@ def _keeps_order(step: Step) -> bool:
     return True
 
 
-def _vars(args: Any) -> list[Var]:
+def variables(args: Any) -> list[Var]:
+    """Return the variables among arguments, those in lists too."""
     flat: list = []
     for a in args:
-        flat.extend(_vars(a)) if type(a) in (list, tuple) else flat.append(a)
+        flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
     return [a for a in flat if type(a) is Var]
