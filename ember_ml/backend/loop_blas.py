@@ -24,7 +24,7 @@ def address(dtype: str) -> int:
 def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):  # noqa: PLR0917
     """Write the matrix product a @ b over c, or add it to c if `added` is 1.
 
-    `sizes` are rows, inner size and columns. `a_at` says where a lies in its buffer: start, distance of rows,
+    `a`, `b` and `c` are pointers to buffers. `sizes` are rows, inner size and columns. `a_at` says where a lies: start, distance of rows,
     and whether it lies there column by column (then the distance is that of columns); so do `b_at` and `c_at`,
     which lies row by row.
     """
@@ -42,8 +42,7 @@ def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):  # noqa:
         def part(at: Any, place: int) -> Any:
             return builder.extract_value(at, place)
 
-        def first(array: Any, type_: Any, at: Any) -> Any:
-            data = context.make_array(type_)(context, builder, array).data
+        def first(data: Any, at: Any) -> Any:
             return builder.gep(data, [part(at, 0)])
 
         def whole(value: Any) -> Any:
@@ -60,12 +59,12 @@ def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):  # noqa:
             turned(a_at),
             *map(whole, (columns, rows, inner)),
             held(ir.Constant(kind, 1.0), kind),
-            first(b, signature.args[4], b_at),
+            first(b, b_at),
             whole(part(b_at, 1)),
-            first(a, signature.args[2], a_at),
+            first(a, a_at),
             whole(part(a_at, 1)),
             held(builder.sitofp(added, kind), kind),
-            first(c, signature.args[6], c_at),
+            first(c, c_at),
             whole(part(c_at, 1)),
         ]
         function = ir.FunctionType(ir.VoidType(), [x.type for x in given])

@@ -45,6 +45,26 @@ def length(context: Any, n: Any) -> Any:
     return types.int64(types.int64), generate
 
 
+@intrinsic
+def pointer(context: Any, array: Any) -> Any:
+    """Return where an array's elements are: an index into it is not asked whether it counts from the end."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def keep(context: Any, array: Any) -> Any:
+    """Do nothing. Until here the array, into which a pointer points, is not given back."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), generate
+
+
 @reordered
 def plus(total, x):
     """Return a sum so far and one number more."""

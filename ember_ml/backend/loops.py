@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,9 +107,17 @@ def _text(program: Program, graph: Graph) -> str:
     ]
     for flat, given, spec in arrays:
         if re.search(rf"\b{flat}\b", body):
-            lines.append(f"    {flat} = {given}.reshape({int(np.prod(spec.shape))})  # {spec.dtype} {spec.shape}")
-    lines += [f"    work_{dtype} = np.empty({size}, np.{dtype})" for dtype, size in program.work.items()]
-    return "\n".join([*lines, body, ""])
+            lines.append(f"    {flat} = {_opened(given, spec.dtype, spec.shape)}  # {spec.dtype} {spec.shape}")
+    for dtype, size in program.work.items():
+        lines.append(f"    memory_{dtype} = np.empty({size}, np.{dtype})")
+        lines.append(f"    work_{dtype} = {_opened(f'memory_{dtype}', dtype, (size,))}")
+    kept = [f"    keep(memory_{dtype})" for dtype in program.work]
+    return "\n".join([*lines, body, *kept, ""])
+
+
+def _opened(name: str, dtype: str, shape: tuple[int, ...]) -> str:
+    """Return an array laid flat, as text; Numba has no pointers to truths."""
+    return f"{name}.reshape({math.prod(shape)})" if dtype == "bool" else f"pointer({name})"
 
 
 def _kernel(text: str) -> Callable:
