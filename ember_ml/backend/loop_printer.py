@@ -15,6 +15,7 @@ import numpy as np
 from ember_ml.backend.loop_nests import Nest, along, filled
 from ember_ml.backend.loop_places import Local, Place, row_strides
 from ember_ml.backend.loop_schedule import VIEWS, Schedule, Unit, reduced_axes, without_ones
+from ember_ml.backend.loop_sums import Term
 from ember_ml.backend.loop_table import DTYPES, REDUCTIONS, WHOLE, Unsayable, cast, element, literal
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.graph import Graph, Step, Var
@@ -332,11 +333,11 @@ class Printer:
         self.program.depth += 1
         return turn
 
-    def _product(self, a: Place, b: Place, c: Place, dtype: DType) -> None:
-        """Print the product of two matrices of any strides."""
+    def _product(self, a: Place, b: Place, c: Place, dtype: DType, *, added: bool = False) -> None:
+        """Print the product of two matrices of any strides, written to c or added to it."""
         (rows, inner), columns = a.shape, b.shape[1]
         if rows == 1 or columns == 1 or rows * inner * columns <= SMALL:
-            self._small_product(a, b, c, dtype)
+            self._small_product(a, b, c, dtype, added)
             return
         target = c
         if (at := c.matrix()) is None:
@@ -347,11 +348,11 @@ class Printer:
         sizes = (*a.shape, b.shape[1])
         given = ", ".join(f"{x.buffer}, {x.matrix()}" for x in (a, b, target))
         self.program.products.add(dtype)
-        self.program.add(f"product(gemm_{dtype}, {sizes}, {given}, 0)")
+        self.program.add(f"product(gemm_{dtype}, {sizes}, {given}, {int(added)})")
         if at is None:
             self.copy(target, c, dtype, dtype)
 
-    def _small_product(self, a: Place, b: Place, c: Place, dtype: DType) -> None:
+    def _small_product(self, a: Place, b: Place, c: Place, dtype: DType, added: bool) -> None:
         (rows, inner), columns = a.shape, b.shape[1]
         space = (rows, columns, inner)
         kept = [i for i, n in enumerate(space) if n != 1]
@@ -366,16 +367,21 @@ class Printer:
         gone = frozenset({kept.index(2)} if inner != 1 else ())
         nest = Nest([space[i] for i in kept], places, [gone])
         left, right, total = map(nest.element, places)
+        if not added:
+            self.fill(c, literal(0, dtype))
+        self._accumulate(nest, gone, f"{left} * {right}", total, literal(0, dtype))
+        self.program.add(*nest.lines(""))
+
+    def _accumulate(self, nest: Nest, gone: frozenset[int], element: str, total: str, nothing: str) -> None:
+        """Let a nest add its elements to what stands at `total`."""
         depth = nest.suffix(gone)
         if depth is None:
-            self.fill(c, literal(0, dtype))
-            so_far = total
-        else:
-            so_far = self.program.name("x")
-            nest.before[depth].append(f"{so_far} = {literal(0, dtype)}")
-            nest.after[depth].append(f"{total} = {so_far}")
-        nest.body.append(f"{so_far} = plus({so_far}, {left} * {right})")
-        self.program.add(*nest.lines(""))
+            nest.body.append(f"{total} = plus({total}, {element})")
+            return
+        so_far = self.program.name("x")
+        nest.before[depth].append(f"{so_far} = {nothing}")
+        nest.body.append(f"{so_far} = plus({so_far}, {element})")
+        nest.after[depth].append(f"{total} = plus({total}, {so_far})")
 
     def _concat(self, step: Step) -> None:
         out = step.outs[0]
@@ -455,18 +461,50 @@ class Printer:
             state.append(self.room(out))
             self.copy(source, state[-1], out.spec.dtype, x.spec.dtype)
         stacks = [self.place(x) for x in rows]
-        columns = [self.room(out) for out in step.outs[carry:]]
+        sums = [(out, self.room(out), terms) for out, terms in self.schedule.sums.taken.get(step, ())]
+        for out, total, _ in sums:
+            self.fill(total, literal(0, out.spec.dtype))
+        kept_outs = [(v, x) for v, x in zip(step.outs[carry:], body.outputs[carry:], strict=True) if v in self.schedule.stored]
+        columns = [self.room(v) for v, _ in kept_outs]
         length = step.attrs["length"]
         turn = self._open_loop(f"range({length - 1}, -1, -1)" if step.attrs["reverse"] else f"range({length})")
         values |= dict(zip(body.inputs[consts : consts + carry], state, strict=True))
         values |= {v: s.row(turn) for v, s in zip(body.inputs[consts + carry :], stacks, strict=True)}
         kept = [c.row(turn) for c in columns]
-        wanted = {v: p for v, p in zip(body.outputs[carry:], kept, strict=True) if type(v) is Var}
+        results = [x for _, x in kept_outs]
+        wanted = {v: p for v, p in zip(results, kept, strict=True) if type(v) is Var}
         inner = Printer(self.program, body, values, wanted)
         inner.print()
-        inner.deliver(body.outputs[carry:], kept, step.outs[carry:])
+        inner.deliver(results, kept, [v for v, _ in kept_outs])
+        for _, total, terms in sums:
+            for term in terms:
+                inner.add_term(term, total)
         inner.deliver(body.outputs[:carry], state, step.outs[:carry])
         self.program.depth -= 1
+
+    def add_term(self, term: Term, total: Place) -> None:
+        """Print what adds one turn's share to a sum."""
+        columns, dtype = self.place(term.columns), term.columns.spec.dtype
+        if term.rows is not None:
+            a, b = (self._rows_of(self.place(x), dtype) for x in (term.rows, term.columns))
+            self._product(a.permuted((1, 0)), b, total, dtype, added=True)
+            return
+        kept = [i for i in range(len(columns.shape)) if i not in term.axes]
+        strides = [0] * len(columns.shape)
+        for i, step in zip(kept, total.strides, strict=True):
+            strides[i] = step
+        target = Place(total.buffer, columns.shape, tuple(strides), total.start, total.turns)
+        longer = [i for i, n in enumerate(columns.shape) if n != 1]
+        gone = frozenset(longer.index(a) for a in term.axes if a in longer)
+        places = [along(columns, columns.shape), along(target, columns.shape)]
+        nest = Nest(places[0].shape, places, [gone])
+        self._accumulate(nest, gone, *map(nest.element, places), literal(0, dtype))
+        self.program.add(*nest.lines(""))
+
+    def _rows_of(self, place: Place, dtype: DType) -> Place:
+        shape = (math.prod(place.shape[:-1]), place.shape[-1])
+        seen = place.reshaped(shape)
+        return _reshaped(self.dense(place, dtype), shape) if seen is None else seen
 
     def deliver(self, results: Sequence, places: Sequence[Place], made: Sequence[Var]) -> None:
         """Print what brings results to their places, as `made`; those that lie in such a place go first."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ember_ml.backend.loop_sums import Sums
 from ember_ml.backend.loop_table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
 from ember_ml.core.graph import Graph, Step, Var
 from ember_ml.core.rules import as_axes
@@ -41,12 +42,14 @@ class Schedule:
         self.units: list[Unit] = []
         self.makers = {v: step for step in graph.steps for v in step.outs}
         self.homes: dict[Var, tuple[int, bool]] = {}  # the unit, and whether the value is there within it
+        self.sums = Sums(graph)
         self.repeated = self._repeatable(graph)
         self.repeats: set[tuple[Var, int]] = set()
         for step in graph.steps:
             if any(v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *variables(step.args))):
                 raise Unsayable(f"{step.op.name} of {step.outs[0].spec}")
-            if not (step.op.creates or step.op.name in VIEWS or step.outs[0] in self.repeated):
+            elsewhere = step.op.creates or step.op.name in VIEWS or step in self.sums.needless
+            if not (elsewhere or step.outs[0] in self.repeated):
                 self._place(step)
         self.stored = self._stored(graph)
 
@@ -80,6 +83,7 @@ class Schedule:
         self._repeat(step, number)
         self.units[number].steps.append(step)
         self.homes |= {v: (number, fused and not reduces) for v in step.outs}
+        self.homes |= {v: (number, False) for v, _ in self.sums.taken.get(step, ())}
 
     def _repeat(self, step: Step, number: int) -> None:
         """Put the truths that a step reads into its nest, if they are not there."""
@@ -118,7 +122,7 @@ class Schedule:
         return number if inside and straight and without_ones(arg.spec.shape) == shape else number + 1
 
     def _stored(self, graph: Graph) -> set[Var]:
-        """Return the values of nests that are read outside of them."""
+        """Return the values that are read outside of their nests, by scans' sums apart."""
         stored = {self.root(x)[0] for x in graph.outputs if type(x) is Var}
         for number, unit in enumerate(self.units):
             for step in unit.steps:
