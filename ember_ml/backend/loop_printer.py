@@ -20,6 +20,7 @@ from ember_ml.backend.loop_table import DTYPES, REDUCTIONS, WHOLE, Unsayable, ca
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.graph import Graph, Step, Var
 from ember_ml.core.rules import as_axes, as_axis, axis_or_only
+from ember_ml.core.spec import Spec, spec_of
 
 Value = Place | Local
 SMALL = 512  # multiplications below which a matrix product is loops
@@ -416,8 +417,8 @@ class Printer:
         out = step.outs[0]
         source, at = self.value(x), self.place(indices)
         new = self._number_or_value(updates, out.spec.dtype)
-        axis = axis_or_only(x, step.attrs["axis"])
-        shape = (*x.spec.shape[:axis], *at.shape, *x.spec.shape[axis + 1 :])
+        axis = axis_or_only(_spec(x), step.attrs["axis"])
+        shape = (*out.spec.shape[:axis], *at.shape, *out.spec.shape[axis + 1 :])
         if isinstance(new, Local):
             room = self.program.room(shape, out.spec.dtype)
             self.fill(room, new.text)
@@ -430,7 +431,7 @@ class Printer:
 
     def _gathered(self, step: Step, x: Place, indices: Place, region: Place, form: str) -> None:
         """Print `form` of each element of `region` and the element of `x` that the indices point it to."""
-        axis, ndim = axis_or_only(step.args[0], step.attrs["axis"]), len(indices.shape)
+        axis, ndim = axis_or_only(_spec(step.args[0]), step.attrs["axis"]), len(indices.shape)
         after = len(x.shape) - axis - 1
         shape = region.shape
         pointers = Place(
@@ -529,8 +530,12 @@ def _found(values: dict, x: Any, wide: tuple[int, ...]) -> str:
     return values[key] if key in values else values[key, wide]
 
 
+def _spec(x: Any) -> Spec:
+    return x.spec if type(x) is Var else spec_of(x)
+
+
 def _dtype(x: Any) -> DType:
-    return x.spec.dtype if type(x) is Var else as_dtype(x.dtype)
+    return _spec(x).dtype
 
 
 def _reshaped(place: Place, shape: tuple[int, ...]) -> Place:

@@ -1,0 +1,318 @@
+"""Graphs printed as loops: they compute what NumPy computes, or they are left to NumPy."""
+
+import threading
+
+import numpy as np
+import pytest
+from conftest import close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ember_ml import backend, ops
+from ember_ml.compiler import value_and_grad
+from ember_ml.compiler.codegen import build
+from ember_ml.compiler.passes import expand, simplify
+from ember_ml.core import Spec, as_dtype, tree
+from ember_ml.core.graph import trace_graph
+
+pytest.importorskip("numba")
+from ember_ml.backend import loop_math, loops
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path_factory, monkeypatch):
+    """One folder for what is compiled, not the user's."""
+    monkeypatch.setenv("EMBER_ML_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+def drawn(*shape, dtype="float32"):
+    if dtype == "bool":
+        return RNG.random(shape) < 0.5
+    if "int" in dtype:
+        return RNG.integers(0, 5, shape).astype(dtype)
+    return RNG.normal(size=shape).astype(dtype)
+
+
+def graph_of(f, *args):
+    engine = backend.get_backend("numpy")
+    leaves, structure = tree.flatten(args)
+    specs = [Spec(x.shape, as_dtype(x.dtype)) for x in leaves]
+    with engine.activated():
+        graph, _, _ = trace_graph(
+            lambda *xs: f(*tree.unflatten(structure, xs)), specs, expands=lambda op: False
+        )
+        return simplify(expand(graph, lambda op: not engine.supplies(op))), leaves
+
+
+def by_numpy(graph, leaves):
+    with np.errstate(all="ignore"):
+        return build(graph, backend.get_backend("numpy"))[0](*leaves)
+
+
+def agree(f, *args):
+    """Assert that f by loops is f by NumPy, to the tolerance of the dtype, and return what the loops gave."""
+    graph, leaves = graph_of(f, *args)
+    loops.source(graph)  # which says what it has no words for
+    function = loops.compiled(graph)
+    before = [x.copy() for x in leaves]
+    found = function(*leaves)
+    for x, old in zip(leaves, before, strict=True):
+        np.testing.assert_array_equal(x, old)
+    for ours, theirs in zip(found, by_numpy(graph, leaves), strict=True):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        if ours.dtype.kind == "f":
+            scale = np.abs(theirs[np.isfinite(theirs)]).max(initial=1)
+            close(ours / scale, theirs / scale, ours.dtype)
+        else:
+            np.testing.assert_array_equal(ours, theirs)
+    return found
+
+
+def test_elementwise_steps_broadcast_in_every_form(dtype):
+    def f(a, row, column, number, cube):
+        left = ops.multiply(ops.add(a, row), ops.subtract(column, number))
+        right = ops.where(ops.greater(a, 0), ops.maximum(a, row), ops.divide(column, 3))
+        return left, right, ops.add(cube, left), ops.subtract(2, number), ops.square(ops.negative(row)), a
+
+    agree(f, *(drawn(*s, dtype=dtype) for s in ((4, 3), (3,), (4, 1), (), (2, 1, 3))))
+
+
+def test_functions_of_floats(dtype):
+    def f(x):
+        size = ops.abs(x)
+        curves = (ops.exp(x), ops.tanh(x), ops.sigmoid(x), ops.log(size), ops.log1p(size), ops.sqrt(size))
+        steps = (ops.floor(x), ops.ceil(x), ops.trunc(x), ops.round(x), ops.sign(x), ops.isfinite(x))
+        others = (ops.logaddexp(x, 1), ops.sin(x), ops.erf(x), ops.expm1(x), ops.power(size, 1.5), ops.atan2(x, 2))
+        return curves, steps, others
+
+    agree(f, (3 * drawn(5, 21)).astype(dtype))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_infinities_and_nan_go_where_they_go_in_numpy():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, 3e38, 1e-45], "float32")
+
+    def f(x, y):
+        pairs = ops.add(x, y), ops.multiply(x, y), ops.divide(x, y), ops.maximum(x, y), ops.minimum(x, y)
+        curves = ops.exp(x), ops.tanh(x), ops.sigmoid(x), ops.log(x), ops.log1p(x), ops.logaddexp(x, y)
+        return pairs, curves, ops.max(x), ops.min(y, axis=1), ops.sum(x), ops.isnan(x), ops.relu(x)
+
+    agree(f, x, x[:, None].copy())
+
+
+def test_integers_keep_their_dtypes_and_wrap():
+    def f(a, b, small, truth):
+        sums = ops.sum(a, axis=0), ops.sum(truth), ops.sum(small, axis=1), ops.prod(small)
+        logic = ops.logical_and(truth, ops.greater(a, 2)), ops.logical_not(truth), ops.any(truth, axis=0)
+        casts = ops.astype(a, "float32"), ops.astype(truth, "int32"), ops.astype(small, "bool")
+        more = ops.where(truth, a, 7), ops.max(small, axis=0), ops.all(truth), ops.divide(a, 2)
+        return ops.add(a, a), ops.multiply(a, b), ops.subtract(small, 9), sums, logic, casts, more
+
+    a = np.full((3, 4), 2**30, "int32")
+    agree(f, a, drawn(4, dtype="int32"), drawn(3, 4, dtype="uint8"), drawn(3, 4, dtype="bool"))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 1), (0, 2), (1, 2)])
+def test_reductions_over_any_axes(axis):
+    def f(x):
+        def over(op):
+            return op(ops.multiply(x, 2), axis=axis), op(x, axis=axis, keepdims=True)
+
+        return over(ops.sum), over(ops.max), ops.softmax(x, axis=-1), ops.mean(x, axis=axis), ops.sum(ops.square(x))
+
+    agree(f, drawn(5, 1, 17) if axis == 1 else drawn(5, 4, 17))
+
+
+def test_views_are_read_and_written_in_place(dtype):
+    def f(x, y):
+        turned = ops.permute_dims(x, axes=(2, 0, 1))
+        picked = x[1:, ::-1, None, 2], x[..., -1], x[0], ops.flip(x, axis=(0, 2))
+        flat = ops.reshape(turned, shape=(-1,)), ops.reshape(x, shape=(6, 4)), ops.broadcast_to(y, shape=(3, 4))
+        joined = ops.concat([y, ops.add(y, 1), y[:2]], axis=0), ops.stack([x, ops.tanh(x)], axis=1)
+        return ops.add(turned, 1), picked, flat, joined, ops.matrix_transpose(ops.exp(x)), y
+
+    agree(f, drawn(2, 3, 4, dtype=dtype), drawn(4, dtype=dtype))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_matrix_products_of_every_layout(dtype, rows):
+    def f(a, b, vector, stack):
+        plain = a @ b, ops.matrix_transpose(b) @ ops.matrix_transpose(a), a[:, 1:6] @ b[1:6, 2:]
+        vectors = a @ vector, vector @ b, vector @ vector, stack @ vector
+        return plain, vectors, stack @ b, stack @ ops.matrix_transpose(stack), a @ ops.matrix_transpose(stack)
+
+    shapes = (rows, 7), (7, 33), (7,), (2, 3, rows, 7)
+    agree(f, *(drawn(*s, dtype=dtype) for s in shapes))
+
+
+def test_gathering_adding_and_writing_at_places():
+    places = np.array([[3, 0, -1], [1, 1, 2]])
+
+    def f(x, y, places):
+        added = ops.index_add(x, places, ops.multiply(y, 2), axis=1), ops.index_add(x, places[0], 1.0, axis=1)
+        return ops.take(x, places, axis=1), added, ops.take(x, places[1], axis=0)[..., 0], ops.pad(x, 1)
+
+    agree(f, drawn(5, 4), drawn(5, 2, 3), places)
+
+
+def test_a_place_out_of_bounds_is_refused():
+    graph, _ = graph_of(lambda x, places: ops.take(x, places, axis=0), drawn(4), np.arange(3))
+    function = loops.compiled(graph)
+    with pytest.raises(IndexError, match="out of bounds"):
+        function(drawn(4), np.array([0, 4, 1]))
+
+
+def cell(weights, drive, state, x):
+    gate = ops.sigmoid(state @ weights + x)
+    state = ops.add(ops.multiply(state, gate), ops.multiply(ops.tanh(x * drive), 1 - gate))
+    return state, state[:, :2]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_and_its_gradient(dtype, reverse):
+    def loss(weights, drive, state, xs):
+        last, ys = ops.scan(lambda s, x: cell(weights, drive, s, x), state, xs, reverse=reverse)
+        return ops.mean(ops.square(ys)) + ops.sum(last)
+
+    f = value_and_grad(loss, argnums=(0, 1, 2, 3))
+    agree(f, *(drawn(*s, dtype=dtype) for s in ((6, 6), (6,), (3, 6), (5, 3, 6))))
+
+
+def test_a_scan_whose_carry_changes_places():
+    def f(a, b, xs):
+        (a, b, n), ys = ops.scan(lambda c, x: ((c[1], c[0] + x, c[2] + 1), (c[0], x)), (a, b, 0), xs)
+        inner, _ = ops.scan(lambda c, x: (ops.scan(lambda d, y: (d * 0.5 + y, d), c, xs)[0] + x, c), a, xs)
+        return a, b, n, ys, inner
+
+    agree(f, drawn(4), drawn(4), drawn(3, 4))
+
+
+def test_a_training_step_of_a_deep_network():
+    def loss(params, x, y):
+        for i, (w, b) in enumerate(params):
+            x = x @ ops.matrix_transpose(w) + b
+            x = x if i == 2 else ops.relu(x)
+        return ops.mean(ops.square(x - y))
+
+    sizes = (5, 32, 16, 1)
+    params = [(drawn(n, m), drawn(n)) for m, n in zip(sizes, sizes[1:], strict=False)]
+    agree(value_and_grad(loss), params, drawn(64, 5), drawn(64, 1))
+
+
+def test_results_are_new_arrays_and_arguments_may_have_gaps():
+    graph, _ = graph_of(lambda x: (x, x, x[0], ops.add(x, 1)), drawn(4, 6))
+    function = loops.compiled(graph)
+    wide = drawn(4, 12)
+    for x in (wide[:, ::2], wide[:, ::-2], np.asfortranarray(wide[:, :6])):
+        found = function(x)
+        np.testing.assert_array_equal(found[0], x)
+        np.testing.assert_array_equal(found[3], x + 1)
+        assert not any(np.shares_memory(a, b) for a in found for b in (x, *found) if a is not b)
+    frozen = wide[:, :6].copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(function(frozen)[2], frozen[0])
+
+
+def test_threads_share_a_function():
+    graph, _ = graph_of(lambda x: ops.sum(ops.exp(x @ x), axis=0), drawn(16, 16))
+    function, wrong = loops.compiled(graph), []
+
+    def work(seed):
+        x = np.random.default_rng(seed).normal(size=(16, 16)).astype("float32") / 9
+        want = function(x)[0].copy()
+        wrong.extend(i for i in range(300) if not np.array_equal(function(x)[0], want))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: ops.sort(x, axis=0),
+        lambda x: ops.astype(x, "float16"),
+        lambda x: ops.multiply(x, 1j),
+        lambda x: x[:0],
+        lambda x: ops.linalg.inv(x) if hasattr(ops, "linalg") else ops.inv(x),
+    ],
+)
+def test_what_the_printer_has_no_words_for_is_left_to_numpy(f):
+    graph, _ = graph_of(f, drawn(3, 3))
+    assert loops.compiled(graph) is None
+    with pytest.raises(ValueError, match="no words for"):
+        loops.source(graph)
+
+
+UNARY = (ops.tanh, ops.sigmoid, ops.square, ops.negative, ops.relu, ops.abs, ops.matrix_transpose)
+BINARY = (ops.add, ops.subtract, ops.multiply, ops.maximum, ops.matmul)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), min_size=3, max_size=12))
+def test_random_graphs(choices):
+    def f(a, row, column):
+        known = [a, ops.add(row, column)]
+        for which, i, j in choices:
+            x, y = known[i % len(known)], known[j % len(known)]
+            if which % 4 == 0:
+                known.append(UNARY[which // 4 % len(UNARY)](x))
+            elif which % 4 == 1:
+                known.append(ops.add(ops.sum(x, axis=which // 4 % 2, keepdims=True), y))
+            elif which % 4 == 2:
+                known.append(ops.concat([x[:, 2:], y[:, :2]], axis=1))
+            else:
+                known.append(ops.multiply(BINARY[which // 4 % len(BINARY)](x, y), 0.3))
+        return tuple(known[2:])
+
+    agree(f, drawn(5, 5), drawn(5), drawn(5, 1))
+
+
+def units_off(found, exact):
+    """Return how far numbers are from exact ones, in units of their last place."""
+    right = exact.astype(found.dtype)
+    with np.errstate(all="ignore"):
+        unit = np.spacing(np.abs(np.where(np.isfinite(right), right, 1))).astype(exact.dtype)
+        off = np.abs(found.astype(exact.dtype) - exact) / unit
+    same = (found == right) | (np.isnan(found) & np.isnan(right))
+    return np.where(same & ~np.isfinite(off), 0, off)
+
+
+EXACT = {
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "log": np.log,
+    "log1p": np.log1p,
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("width", [32, 64])
+def test_functions_err_by_at_most_two_units_in_the_last_place(name, width):
+    from numba import njit
+
+    dtype, function = np.dtype(f"f{width // 8}"), getattr(loop_math, f"{name}{width}")
+    patterns = RNG.integers(0, 2**width, 200_000, dtype=f"u{width // 8}").view(dtype)
+    edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, np.finfo(dtype).smallest_subnormal]
+    ends = np.log([np.finfo(dtype).max, np.finfo(dtype).smallest_normal, np.finfo(dtype).smallest_subnormal])
+    near = [np.linspace(end - 2, end + 2, 10_001) for end in (*ends, -1, 0, 1)]
+    x = np.concatenate([patterns, *near, np.linspace(-20, 20, 100_001), edges]).astype(dtype)
+
+    @njit
+    def fill(x, out):
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    found = np.empty_like(x)
+    fill(x, found)
+    exact = EXACT[name](x.astype(np.longdouble if width == 64 else np.float64))
+    assert units_off(found, exact).max() <= 2
+    zero = found[x == 0]
+    np.testing.assert_array_equal(np.signbit(zero), np.signbit(EXACT[name](x[x == 0])))
