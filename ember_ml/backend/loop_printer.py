@@ -323,16 +323,15 @@ class Printer:
     def _stacked_product(self, a: Place, b: Place, c: Place, lead: tuple[int, ...], dtype: DType) -> None:
         a, b = a.stretched((*lead, *a.shape[-2:])), b.stretched((*lead, *b.shape[-2:]))
         for n in lead:
-            turn = self._open_loop(f"range({n})")
+            turn = self.program.name("t")
+            self._open_loop(f"range({n})", turn)
             a, b, c = a.row(turn), b.row(turn), c.row(turn)
         self._product(a, b, c, dtype)
         self.program.depth -= len(lead)
 
-    def _open_loop(self, times: str) -> str:
-        turn = self.program.name("t")
+    def _open_loop(self, times: str, turn: str) -> None:
         self.program.add(f"for {turn} in {times}:")
         self.program.depth += 1
-        return turn
 
     def _product(self, a: Place, b: Place, c: Place, dtype: DType, *, added: bool = False) -> None:
         """Print the product of two matrices of any strides, written to c or added to it."""
@@ -452,36 +451,47 @@ class Printer:
 
     def _scan(self, step: Step) -> None:
         body, consts, carry = (step.attrs[k] for k in ("body", "consts", "carry"))
-        fixed, first, rows = step.args[:consts], step.args[consts : consts + carry], step.args[consts + carry :]
         if any(type(x) is not Var for x in step.args):
             raise Unsayable("a number that goes into a loop")
-        values = {v: self.value(x) for v, x in zip(body.inputs[:consts], fixed, strict=True)}
-        state = []
-        for x, out in zip(first, step.outs[:carry], strict=True):
-            source = self.value(x)
-            state.append(self.room(out))
-            self.copy(source, state[-1], out.spec.dtype, x.spec.dtype)
+        fixed, first, rows = step.args[:consts], step.args[consts : consts + carry], step.args[consts + carry :]
+        values = dict(zip(body.inputs, map(self.value, fixed), strict=False))
         stacks = [self.place(x) for x in rows]
-        sums = [(out, self.room(out), terms) for out, terms in self.schedule.sums.taken.get(step, ())]
-        for out, total, _ in sums:
-            self.fill(total, literal(0, out.spec.dtype))
-        kept_outs = [(v, x) for v, x in zip(step.outs[carry:], body.outputs[carry:], strict=True) if v in self.schedule.stored]
-        columns = [self.room(v) for v, _ in kept_outs]
-        length = step.attrs["length"]
-        turn = self._open_loop(f"range({length - 1}, -1, -1)" if step.attrs["reverse"] else f"range({length})")
-        values |= dict(zip(body.inputs[consts : consts + carry], state, strict=True))
-        values |= {v: s.row(turn) for v, s in zip(body.inputs[consts + carry :], stacks, strict=True)}
-        kept = [c.row(turn) for c in columns]
-        results = [x for _, x in kept_outs]
-        wanted = {v: p for v, p in zip(results, kept, strict=True) if type(v) is Var}
+        state = [self._started(x, out) for x, out in zip(first, step.outs, strict=False)]
+        sums = [(self.room(out), terms) for out, terms in self.schedule.sums.taken.get(step, ())]
+        for total, terms in sums:
+            self.fill(total, literal(0, terms[0].columns.spec.dtype))
+        made = zip(step.outs[carry:], body.outputs[carry:], strict=True)
+        made = [(self.room(v), v, x) for v, x in made if v in self.schedule.stored]
+        turn = self.program.name("t")
+        kept = [column.row(turn) for column, _, _ in made]
+        wanted = {x: p for (_, _, x), p in zip(made, kept, strict=True) if type(x) is Var}
+        values |= zip(body.inputs[consts:], [*state, *(s.row(turn) for s in stacks)], strict=True)
         inner = Printer(self.program, body, values, wanted)
+        inner.pack(body.inputs[:consts])
+        length = step.attrs["length"]
+        self._open_loop(f"range({length - 1}, -1, -1)" if step.attrs["reverse"] else f"range({length})", turn)
         inner.print()
-        inner.deliver(results, kept, [v for v, _ in kept_outs])
-        for _, total, terms in sums:
+        inner.deliver([x for _, _, x in made], kept, [v for _, v, _ in made])
+        for total, terms in sums:
             for term in terms:
                 inner.add_term(term, total)
         inner.deliver(body.outputs[:carry], state, step.outs[:carry])
         self.program.depth -= 1
+
+    def _started(self, x: Var, out: Var) -> Place:
+        """Return the place of a carry, with what it begins with in it."""
+        source, place = self.value(x), self.room(out)
+        self.copy(source, place, out.spec.dtype, x.spec.dtype)
+        return place
+
+    def pack(self, fixed: Sequence[Var]) -> None:
+        """Lay matrices that stay the same row by row, as BLAS wants them on the right of a product."""
+        for step in self.graph.steps:
+            right = step.args[1] if step.op.name == "matmul" else None
+            if type(right) is Var and right.spec.ndim == 2 and self.schedule.root(right)[0] in fixed:
+                value = self.value(right)
+                if isinstance(value, Place) and str(value.matrix()).endswith("1)"):
+                    self.values[right] = self.dense(value, right.spec.dtype)
 
     def add_term(self, term: Term, total: Place) -> None:
         """Print what adds one turn's share to a sum."""
