@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from ember_ml.backend.loop_places import Place, row_strides
 from ember_ml.backend.loop_printer import Printer, Program
 from ember_ml.backend.loop_table import DTYPES, Unsayable
+from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.files import written_whole
 from ember_ml.core.graph import Graph, Var
 
@@ -90,8 +92,8 @@ def _text(program: Program, graph: Graph) -> str:
     arrays += [(f"c{i}", f"b{i}", c) for i, c in enumerate(program.constants)]
     arrays += [(f"out{i}", f"r{i}", s) for i, s in enumerate(graph.out_specs)]
     names = ", ".join([*(given for _, given, _ in arrays), *(f"gemm_{d}" for d in sorted(program.products))])
-    kinds = ", ".join(f"types.Array(types.{'boolean' if s.dtype == 'bool' else s.dtype}, {len(s.shape)}, 'C')" for _, _, s in arrays)
-    kinds += ", types.int64" * len(program.products)
+    kinds = [f"    {_kind(str(as_dtype(s.dtype)), len(s.shape))},  # {given}" for _, given, s in arrays]
+    kinds += ["    types.int64,"] * len(program.products)
     lines = [
         "import math",
         "",
@@ -102,7 +104,12 @@ def _text(program: Program, graph: Graph) -> str:
         "from ember_ml.backend.loop_math import *",
         "",
         "",
-        f"@njit([types.void({kinds})], nogil=True, error_model='numpy', fastmath={{'contract'}}, cache=CACHE)",
+        "SIGNATURE = types.void(",
+        *kinds,
+        ")",
+        "",
+        "",
+        '@njit([SIGNATURE], nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHE)',
         f"def loops({names}):",
     ]
     for flat, given, spec in arrays:
@@ -113,6 +120,11 @@ def _text(program: Program, graph: Graph) -> str:
         lines.append(f"    work_{dtype} = {_opened(f'memory_{dtype}', dtype, (size,))}")
     kept = [f"    keep(memory_{dtype})" for dtype in program.work]
     return "\n".join([*lines, body, *kept, ""])
+
+
+def _kind(dtype: str, ndim: int) -> str:
+    name = "types.boolean" if dtype == "bool" else f"types.{dtype}"
+    return f"{name}[{':, ' * (ndim - 1)}::1]" if ndim else f"types.Array({name}, 0, 'C')"
 
 
 def _opened(name: str, dtype: str, shape: tuple[int, ...]) -> str:
@@ -135,7 +147,7 @@ def _kernel(text: str) -> Callable:
                 part.write_text(cached)
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None  # it names a file
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where Numba looks for it
         spec.loader.exec_module(module)
         return module.loops
     except (OSError, RuntimeError):  # no folder that we, or Numba, may write to

@@ -1,5 +1,6 @@
 """Graphs printed as loops: they compute what NumPy computes, or they are left to NumPy."""
 
+import sys
 import threading
 
 import numpy as np
@@ -213,6 +214,22 @@ def test_results_are_new_arrays_and_arguments_may_have_gaps():
     frozen = wide[:, :6].copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(function(frozen)[2], frozen[0])
+
+
+def test_a_second_process_loads_what_the_first_compiled():
+    graph, _ = graph_of(lambda x: ops.exp(x) + 3, drawn(4))
+    loops.compiled(graph)
+    name = next(n for n in reversed(sys.modules) if n.startswith("loops_"))
+    del sys.modules[name]
+    kernel = loops._kernel(loops.source(graph))
+    assert sum(kernel.stats.cache_hits.values()) == 1
+    assert not kernel.stats.cache_misses
+
+
+def test_without_a_folder_it_compiles_all_the_same(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EMBER_ML_HOME", str(tmp_path / "file"))
+    agree(lambda x: ops.exp(x) - 3, drawn(4))
 
 
 def test_threads_share_a_function():
