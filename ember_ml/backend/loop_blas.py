@@ -21,12 +21,12 @@ def address(dtype: str) -> int:
 
 
 @intrinsic
-def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):  # noqa: PLR0917
+def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):
     """Write the matrix product a @ b over c, or add it to c if `added` is 1.
 
-    `a`, `b` and `c` are pointers to buffers. `sizes` are rows, inner size and columns. `a_at` says where a lies: start, distance of rows,
-    and whether it lies there column by column (then the distance is that of columns); so do `b_at` and `c_at`,
-    which lies row by row.
+    `a`, `b` and `c` are pointers to buffers, `sizes` rows, inner size and columns. `a_at` says where a lies:
+    start, distance from row to row, and 0; or, column by column, the distance of these, and 1. So do `b_at`
+    and `c_at`, which has a 0.
     """
     number = a.dtype
 
@@ -50,7 +50,10 @@ def product(context, routine, sizes, a, a_at, b, b_at, c, c_at, added):  # noqa:
 
         def turned(at: Any) -> Any:
             is_turned = builder.icmp_signed("!=", part(at, 2), ir.Constant(ir.IntType(64), 0))
-            return held(builder.select(is_turned, ir.Constant(letter, ord("T")), ir.Constant(letter, ord("N"))), letter)
+            return held(
+                builder.select(is_turned, ir.Constant(letter, ord("T")), ir.Constant(letter, ord("N"))),
+                letter,
+            )
 
         rows, inner, columns = (part(sizes, i) for i in range(3))
         # BLAS counts column by column: what it is told is c.T = b.T @ a.T.

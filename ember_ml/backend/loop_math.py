@@ -1,9 +1,13 @@
 """Mathematical functions that a compiled loop computes on many elements at once (extra `speed`).
 
-Without branches and tables, so that LLVM makes vectors of them: a reduction to a small interval, a polynomial,
-and arithmetic on the bits of the exponent. They err by at most 2 units in the last place, subnormal numbers
-included; infinities, NaN and signed zeros are as IEEE 754 has them. A name ends in the width of its floats.
+Without branches and tables, so that LLVM makes vectors of them: a reduction to a small interval, a
+polynomial, and arithmetic on the bits of the exponent. They err by at most 2 units in the last place,
+subnormal numbers included; infinities, NaN and signed zeros are as IEEE 754 has them. A name ends in the
+width of its floats.
 """
+
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false
+# An intrinsic is called without its first argument, the context.
 
 from __future__ import annotations
 
@@ -55,6 +59,14 @@ def pointer(context: Any, array: Any) -> Any:
     return types.CPointer(array.dtype)(array), generate
 
 
+@inlined
+def opened(array, size):
+    """Return a pointer to an array of this size. Raises ValueError for another, beyond which it would write."""
+    if array.size != size:
+        raise ValueError("loops: an array has another size than its specification")
+    return pointer(array)
+
+
 @intrinsic
 def keep(context: Any, array: Any) -> Any:
     """Do nothing. Until here the array, into which a pointer points, is not given back."""
@@ -80,13 +92,13 @@ def times(total, x):
 @inlined
 def larger(x1, x2):
     """Return the larger, NaN where either is."""
-    return x1 if (x1 > x2) | (x1 != x1) else x2
+    return x1 if (x1 > x2) | (x1 != x1) else x2  # noqa: PLR0124 - it is NaN
 
 
 @inlined
 def smaller(x1, x2):
     """Return the smaller, NaN where either is."""
-    return x1 if (x1 < x2) | (x1 != x1) else x2
+    return x1 if (x1 < x2) | (x1 != x1) else x2  # noqa: PLR0124 - it is NaN
 
 
 @inlined
@@ -102,9 +114,9 @@ def _functions(
 ) -> tuple[Callable, ...]:
     """Return exp, tanh, sigmoid, log, log1p and logaddexp of one float dtype.
 
-    `ln2` is log(2) in two parts, of which the first has zeros at its end. `expm1_terms` is Q, the largest
-    power first, in expm1(r) = r + r**2 Q(r) for |r| <= log(2)/2; `log_terms` R in
-    log((1 + s)/(1 - s)) = 2 s + s**3 R(s**2) for 1/sqrt(2) <= (1 + s)/(1 - s) <= sqrt(2). Both are Chebyshev's.
+    `ln2` is log(2) in two parts, of which the first has zeros at its end. `expm1_terms` are Q's, the largest
+    power first, in expm1(r) = r + r**2 Q(r) for |r| <= log(2)/2. `log_terms` are R's in
+    log(f) = 2 s + s**3 R(s**2) with s = (f - 1)/(f + 1) for 1/sqrt(2) <= f <= sqrt(2). Both are Chebyshev's.
     """
     bias = whole(np.finfo(number).maxexp - 1)
     places, subnormal = whole(mantissa), number(np.finfo(number).smallest_normal)
@@ -181,7 +193,7 @@ def _functions(
         z = s * s
         square = half * f * f
         y = k * ln2_high - ((square - (s * (square + z * polynomial(log_terms, z)) + k * ln2_low)) - f)
-        y = x if x == infinity or x != x else y
+        y = x if x == infinity or x != x else y  # noqa: PLR0124 - it is NaN
         return -infinity if x == nil else undefined if x < nil else y
 
     @inlined

@@ -1,4 +1,4 @@
-"""One nest of loops as text: which axis is innermost, which axes are one loop, and what stands at which depth."""
+"""A nest of loops as text: which axis is innermost, which axes are one loop, what stands at which depth."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from dataclasses import replace
 from ember_ml.backend.loop_places import Place
 
 NAMES = "ijklmn"
-SHORT, LONG = 8, 128  # LLVM unrolls loops whose length it knows, if it is below 64, before it sees vectors in them
+SHORT, LONG = (
+    8,
+    128,
+)  # loops of a length in between hide it from LLVM, which would unroll them, not make vectors
 
 
 class Nest:
     """Loops over `shape` (no axis of which is 1) around reads and writes of places with axes like it.
 
-    `places` tell the order: the axis along which most of them lie side by side goes innermost. Two axes are one
-    loop where every place allows it and every reduction, a set of axes, has both or neither.
+    `places` tell the order: the axis along which most of them lie side by side goes innermost. Two axes are
+    one loop where every place allows it and every reduction, a set of axes, has both or neither.
     """
 
     def __init__(self, shape: Sequence[int], places: Sequence[Place], reduced: Sequence[frozenset[int]] = ()):
@@ -25,9 +28,11 @@ class Nest:
         self.groups: list[list[int]] = []
         for axis in order:
             last = self.groups[-1][-1] if self.groups else None
-            if last is not None and all(
-                (last in axes) == (axis in axes) for axes in reduced
-            ) and all(p.strides[last] == p.strides[axis] * shape[axis] for p in places):
+            if (
+                last is not None
+                and all((last in axes) == (axis in axes) for axes in reduced)
+                and all(p.strides[last] == p.strides[axis] * shape[axis] for p in places)
+            ):
                 self.groups[-1].append(axis)
             else:
                 self.groups.append([axis])
@@ -56,16 +61,18 @@ class Nest:
         kept = len(gone) - sum(gone)
         return kept if all(gone[kept:]) else None
 
-    def lines(self, indent: str) -> list[str]:
+    def lines(self) -> list[str]:
         """Return the text of the nest."""
         out: list[str] = []
-        pads = [indent + "    " * depth for depth in range(len(self.groups) + 1)]
+        pads = ["    " * depth for depth in range(len(self.groups) + 1)]
         for depth, pad in enumerate(pads):
             out += [pad + line for line in self.before[depth]]
             if depth < len(self.groups):
                 size = self.sizes[depth]
                 hidden = depth == len(self.groups) - 1 and SHORT <= size <= LONG
-                out.append(f"{pad}for {self.indices[depth]} in range({f'length({size})' if hidden else size}):")
+                out.append(
+                    f"{pad}for {self.indices[depth]} in range({f'length({size})' if hidden else size}):"
+                )
         out += [pads[-1] + line for line in self.body]
         for depth in reversed(range(len(pads))):
             out += [pads[depth] + line for line in self.after[depth]]
@@ -79,9 +86,9 @@ def along(place: Place, shape: Sequence[int]) -> Place:
     return wide.permuted(kept)
 
 
-def filled(place: Place, element: Callable[[Nest], str], sources: Sequence[Place], indent: str) -> list[str]:
-    """Return the loops that write `element` all over a place; `sources`, of its shape, are what that reads."""
+def filled(place: Place, element: Callable[[Nest], str], sources: Sequence[Place]) -> list[str]:
+    """Return the loops that write `element` all over a place; `sources`, of its shape, are what it reads."""
     target = along(place, place.shape)
     nest = Nest(target.shape, [target, *(along(s, place.shape) for s in sources)])
     nest.body.append(f"{nest.element(target)} = {element(nest)}")
-    return nest.lines(indent)
+    return nest.lines()

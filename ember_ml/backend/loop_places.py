@@ -1,6 +1,6 @@
 """Where the values of a printed loop lie: an affine map from indices to the places of a flat buffer.
 
-Views (permuted axes, slices, new axes, stretched axes) are other maps into the same buffer. They cost nothing.
+Views (permuted axes, slices, new axes, stretched axes) are other maps into the same buffer, at no cost.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Place:
         """Whether its elements stand row by row without gaps."""
         return axes_of(self.shape, self.strides) == axes_of(self.shape, row_strides(self.shape))
 
-    def matrix(self) -> str | None:
+    def matrix(self) -> tuple[str, int, int] | None:
         """Return where BLAS finds this matrix: start, distance, and 1 if that is from column to column.
 
         None where neither rows nor columns lie without gaps: there it takes a copy.
@@ -139,7 +139,7 @@ class Place:
             if size == 1 or near == 1:
                 lines = self.shape[turned]
                 if lines == 1 or far >= size:
-                    return f"({self.offset()}, {size if lines == 1 else far}, {turned})"
+                    return self.offset(), size if lines == 1 else far, turned
         return None
 
 

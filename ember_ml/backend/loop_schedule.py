@@ -1,20 +1,21 @@
 """Which steps of a graph share a loop, and in which order the loops stand.
 
 A unit is a nest, elementwise steps and reductions over indices of one shape, or a single other step. A step
-joins the first nest of its shape in which all that it reads is there. Within a nest values are single numbers.
-A truth that only nests read is found anew in each of them: to store bytes beside floats costs more.
+joins the first nest of its shape in which all that it reads is there. Within a nest values are single
+numbers. A truth that only nests read is found anew in each of them: to store bytes beside floats costs more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from ember_ml.backend.loop_sums import Sums
 from ember_ml.backend.loop_table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
 from ember_ml.core.graph import Graph, Step, Var
-from ember_ml.core.rules import as_axes
+from ember_ml.core.rules import as_axes, as_axis
 
 VIEWS = frozenset(
     {"reshape", "permute_dims", "matrix_transpose", "broadcast_to", "getitem", "flip", "stop_gradient"}
@@ -46,7 +47,9 @@ class Schedule:
         self.repeated = self._repeatable(graph)
         self.repeats: set[tuple[Var, int]] = set()
         for step in graph.steps:
-            if any(v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *variables(step.args))):
+            if any(
+                v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *variables(step.args))
+            ):
                 raise Unsayable(f"{step.op.name} of {step.outs[0].spec}")
             elsewhere = step.op.creates or step.op.name in VIEWS or step in self.sums.needless
             if not (elsewhere or step.outs[0] in self.repeated):
@@ -76,13 +79,14 @@ class Schedule:
         shape = without_ones((step.args[0] if reduces else step.outs[0]).spec.shape) if fused else None
         first = max((self._earliest(a, shape) for a in variables(step.args)), default=0)
         number = next(
-            (i for i in range(first, len(self.units)) if fused and self.units[i].shape == shape), len(self.units)
+            (i for i in range(first, len(self.units)) if fused and self.units[i].shape == shape),
+            len(self.units),
         )
         if number == len(self.units):
             self.units.append(Unit(shape))
         self._repeat(step, number)
         self.units[number].steps.append(step)
-        self.homes |= {v: (number, fused and not reduces) for v in step.outs}
+        self.homes |= dict.fromkeys(step.outs, (number, fused and not reduces))
         self.homes |= {v: (number, False) for v, _ in self.sums.taken.get(step, ())}
 
     def _repeat(self, step: Step, number: int) -> None:
@@ -154,7 +158,7 @@ def _keeps_order(step: Step) -> bool:
     if step.op.name == "getitem":
         index = step.attrs["index"]
         parts = index if type(index) is tuple else (index,)
-        return all(type(p) is not slice or (p.step or 1) > 0 for p in parts)
+        return not any(type(p) is slice and _runs_back(p.step) for p in parts)
     return True
 
 
@@ -164,3 +168,21 @@ def variables(args: Any) -> list[Var]:
     for a in args:
         flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
     return [a for a in flat if type(a) is Var]
+
+
+def _runs_back(step: Any) -> bool:
+    return step is not None and step < 0
+
+
+def part_indices(step: Step) -> list[tuple]:
+    """Return where each array of a sequence goes in their concatenation or stack."""
+    shape, arrays, axis = step.outs[0].spec.shape, step.args[0], step.attrs["axis"]
+    if axis is None:
+        raise Unsayable("arrays laid flat")
+    before = (slice(None),) * as_axis(axis, len(shape))
+    if step.op.name == "stack":
+        return [(*before, i) for i in range(len(arrays))]
+    ends = [0]
+    for x in arrays:
+        ends.append(ends[-1] + x.spec.shape[len(before)])
+    return [(*before, slice(a, b)) for a, b in pairwise(ends)]

@@ -1,7 +1,7 @@
 """Sums over all turns of a scan, taken turn by turn within it.
 
-A gradient stacks its factors and takes one product after the loop, which is best where a call costs much. In a
-compiled loop each turn adds its share while the factors are at hand, and nobody stacks them.
+A gradient stacks its factors and takes one product after the loop, which is best where a call costs much. In
+a compiled loop each turn adds its share while the factors are at hand, and nobody stacks them.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Sums:
         turned = self.makers.get(step.args[0])
         if turned is None or turned.op.name != "matrix_transpose":
             return None
-        sources = [self._laid_flat(x) for x in (turned.args[0], step.args[1])]
-        if None in sources or all(_row(scan, x, made=True) is None for x in sources):
+        left, right = (self._laid_flat(x) for x in (turned.args[0], step.args[1]))
+        if left is None or right is None or left.spec.shape[:-1] != right.spec.shape[:-1]:
             return None
-        rows, columns = (_row(scan, x, made=False) for x in sources)
-        if rows is None or columns is None or sources[0].spec.shape[:-1] != sources[1].spec.shape[:-1]:
+        rows, columns = (_row(scan, x, made=False) for x in (left, right))
+        if rows is None or columns is None or not {left, right}.intersection(scan.outs):
             return None
         return Term(rows, columns)
 

@@ -32,8 +32,7 @@ def literal(value: Any, dtype: DType) -> str:
             return f"np.{dtype}({int(value)})"
     if dtype in WIDTHS and type(value) in (bool, int, float):
         number = float(value)
-        text = repr(number) if math.isfinite(number) else f"np.{'nan' if number != number else 'inf'}"
-        text = f"-{text}" if number == -math.inf else text
+        text = repr(number) if math.isfinite(number) else f"np.{number}".replace("np.-", "-np.")
         return f"np.{dtype}({text})"
     raise Unsayable(f"{value!r} as {dtype}")
 

@@ -2,13 +2,14 @@
 
 import sys
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import close
 from ember_ml import backend, ops
 from ember_ml.compiler import value_and_grad
 from ember_ml.compiler.codegen import build
@@ -85,7 +86,14 @@ def test_functions_of_floats(dtype):
         size = ops.abs(x)
         curves = (ops.exp(x), ops.tanh(x), ops.sigmoid(x), ops.log(size), ops.log1p(size), ops.sqrt(size))
         steps = (ops.floor(x), ops.ceil(x), ops.trunc(x), ops.round(x), ops.sign(x), ops.isfinite(x))
-        others = (ops.logaddexp(x, 1), ops.sin(x), ops.erf(x), ops.expm1(x), ops.power(size, 1.5), ops.atan2(x, 2))
+        others = (
+            ops.logaddexp(x, 1),
+            ops.sin(x),
+            ops.erf(x),
+            ops.expm1(x),
+            ops.power(size, 1.5),
+            ops.atan2(x, 2),
+        )
         return curves, steps, others
 
     agree(f, (3 * drawn(5, 21)).astype(dtype))
@@ -121,7 +129,13 @@ def test_reductions_over_any_axes(axis):
         def over(op):
             return op(ops.multiply(x, 2), axis=axis), op(x, axis=axis, keepdims=True)
 
-        return over(ops.sum), over(ops.max), ops.softmax(x, axis=-1), ops.mean(x, axis=axis), ops.sum(ops.square(x))
+        return (
+            over(ops.sum),
+            over(ops.max),
+            ops.softmax(x, axis=-1),
+            ops.mean(x, axis=axis),
+            ops.sum(ops.square(x)),
+        )
 
     agree(f, drawn(5, 1, 17) if axis == 1 else drawn(5, 4, 17))
 
@@ -130,7 +144,11 @@ def test_views_are_read_and_written_in_place(dtype):
     def f(x, y):
         turned = ops.permute_dims(x, axes=(2, 0, 1))
         picked = x[1:, ::-1, None, 2], x[..., -1], x[0], ops.flip(x, axis=(0, 2))
-        flat = ops.reshape(turned, shape=(-1,)), ops.reshape(x, shape=(6, 4)), ops.broadcast_to(y, shape=(3, 4))
+        flat = (
+            ops.reshape(turned, shape=(-1,)),
+            ops.reshape(x, shape=(6, 4)),
+            ops.broadcast_to(y, shape=(3, 4)),
+        )
         joined = ops.concat([y, ops.add(y, 1), y[:2]], axis=0), ops.stack([x, ops.tanh(x)], axis=1)
         return ops.add(turned, 1), picked, flat, joined, ops.matrix_transpose(ops.exp(x)), y
 
@@ -198,7 +216,7 @@ def test_a_training_step_of_a_deep_network():
         return ops.mean(ops.square(x - y))
 
     sizes = (5, 32, 16, 1)
-    params = [(drawn(n, m), drawn(n)) for m, n in zip(sizes, sizes[1:], strict=False)]
+    params = [(drawn(n, m), drawn(n)) for m, n in pairwise(sizes)]
     agree(value_and_grad(loss), params, drawn(64, 5), drawn(64, 1))
 
 
@@ -211,6 +229,8 @@ def test_results_are_new_arrays_and_arguments_may_have_gaps():
         np.testing.assert_array_equal(found[0], x)
         np.testing.assert_array_equal(found[3], x + 1)
         assert not any(np.shares_memory(a, b) for a in found for b in (x, *found) if a is not b)
+    with pytest.raises(ValueError, match="another size"):
+        function(wide)
     frozen = wide[:, :6].copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(function(frozen)[2], frozen[0])
@@ -266,12 +286,25 @@ def test_what_the_printer_has_no_words_for_is_left_to_numpy(f):
         loops.source(graph)
 
 
+def test_it_pays_where_steps_are_many_and_small():
+    def f(w, x):
+        for _ in range(8):
+            x = ops.tanh(x @ w)
+        return x
+
+    assert loops.pays(graph_of(f, drawn(16, 16), drawn(4, 16))[0])
+    assert not loops.pays(graph_of(f, drawn(600, 600), drawn(600, 600))[0])
+    assert not loops.pays(graph_of(lambda x: ops.sin(x), drawn(1000, 100))[0])
+
+
 UNARY = (ops.tanh, ops.sigmoid, ops.square, ops.negative, ops.relu, ops.abs, ops.matrix_transpose)
 BINARY = (ops.add, ops.subtract, ops.multiply, ops.maximum, ops.matmul)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), min_size=3, max_size=12))
+@given(
+    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), min_size=3, max_size=12)
+)
 def test_random_graphs(choices):
     def f(a, row, column):
         known = [a, ops.add(row, column)]
