@@ -15,7 +15,7 @@ import numpy as np
 
 from ember_ml.backend.loop_nests import Nest, along, filled
 from ember_ml.backend.loop_places import Local, Place, row_strides
-from ember_ml.backend.loop_schedule import VIEWS, Schedule, Unit, part_indices, reduced_axes, without_ones
+from ember_ml.backend.loop_schedule import JOINING, VIEWS, Schedule, Unit, part_indices, reduced_axes, without_ones
 from ember_ml.backend.loop_table import DTYPES, REDUCTIONS, WHOLE, Unsayable, cast, element, literal
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.graph import Graph, Step, Var
@@ -32,6 +32,7 @@ class Program:
         self.writers = writers  # of steps that are no elementwise loops, by their ops
         self.lines: list[str] = []
         self.work: dict[str, int] = {}
+        self.free: dict[str, list[tuple[int, int]]] = {}  # the parts of work arrays that are free again
         self.constants: list[np.ndarray] = []
         self.products: set[str] = set()  # the dtypes of which there are matrix products
         self.depth = 1
@@ -48,9 +49,28 @@ class Program:
 
     def room(self, shape: Sequence[int], dtype: DType) -> Place:
         """Return a place of a work array that nothing has."""
-        start = self.work.get(dtype, 0)
-        self.work[dtype] = start + -(-math.prod(shape) // 16) * 16
+        size = _rounded(math.prod(shape))
+        free = self.free.setdefault(dtype, [])
+        fitting = [(length, start) for start, length in free if length >= size]
+        if fitting:
+            length, start = min(fitting)
+            free.remove((start, length))
+            if length > size:
+                free.append((start + size, length - size))
+        else:
+            start = self.work.get(dtype, 0)
+            self.work[dtype] = start + size
         return Place(f"work_{dtype}", tuple(shape), row_strides(shape), start)
+
+    def release(self, place: Place) -> None:
+        """Take back what `room` gave."""
+        start, end = place.start, place.start + _rounded(place.size)
+        free = self.free[place.buffer.removeprefix("work_")]
+        for other in list(free):
+            if other[0] == end or sum(other) == start:
+                free.remove(other)
+                start, end = min(start, other[0]), max(end, sum(other))
+        free.append((start, end - start))
 
     def constant(self, array: Any) -> Place:
         """Return the place of an array that the program holds."""
@@ -63,6 +83,10 @@ class Program:
         return Place(f"c{known}", host.shape, row_strides(host.shape))
 
 
+def _rounded(size: int) -> int:
+    return -(-size // 16) * 16  # so that rows begin where vectors do
+
+
 class Printer:
     """Prints one graph into a program. `values` are where its inputs lie, `wanted` where results should."""
 
@@ -71,10 +95,12 @@ class Printer:
         self.schedule = Schedule(graph)
         self.letter = program.name("v") + "_" if program.names else "v"
         self.wanted: dict[Var, Callable[[], Place | None]] = {}
+        self.owned: dict[Var, Place] = {}  # room that is free again when nothing reads the value any more
+        self.copies: list[Place] = []  # room that is free again after this step
         for var, place in wanted.items():
             self._want(var, lambda place=place: place)
         for step in graph.steps:
-            if step.op.name in ("concat", "stack"):
+            if step.op.name in JOINING:
                 self._want_parts(step)
 
     def print(self) -> None:
@@ -82,13 +108,19 @@ class Printer:
         for number, unit in enumerate(self.schedule.units):
             if unit.shape is not None:
                 self._nest(unit, number)
-                continue
-            step = unit.steps[0]
-            write = self.program.writers.get(step.op.name)
-            if write is None:
-                raise Unsayable(f"the op {step.op.name}")
-            self.say(step)
-            write(self, step)
+            else:
+                self._single(unit.steps[0])
+            ended = [self.owned.pop(v) for v in self.schedule.ended[number] if v in self.owned]
+            for place in (*ended, *self.copies):
+                self.program.release(place)
+            self.copies.clear()
+
+    def _single(self, step: Step) -> None:
+        write = self.program.writers.get(step.op.name)
+        if write is None:
+            raise Unsayable(f"the op {step.op.name}")
+        self.say(step)
+        write(self, step)
 
     def say(self, step: Step) -> None:
         """Write a step as a comment."""
@@ -120,9 +152,15 @@ class Printer:
     def room(self, var: Var) -> Place:
         """Return the place for a new value, where it is wanted if somewhere."""
         place = self.wanted[var]() if var in self.wanted else None
-        place = place or self.program.room(var.spec.shape, var.spec.dtype)
+        if place is None:
+            place = self.owned[var] = self.program.room(var.spec.shape, var.spec.dtype)
         self.values[var] = place
         return place
+
+    def scratch(self, shape: Sequence[int], dtype: DType) -> Place:
+        """Return a place for what is read in this step alone."""
+        self.copies.append(self.program.room(shape, dtype))
+        return self.copies[-1]
 
     def fill(self, place: Place, text: str) -> None:
         """Print the loops that write one number all over a place."""
@@ -139,9 +177,9 @@ class Printer:
         )
         self.program.add(*lines)
 
-    def dense(self, place: Place, dtype: DType) -> Place:
-        """Return a copy of a value row by row without gaps."""
-        room = self.program.room(place.shape, dtype)
+    def dense(self, place: Place, dtype: DType, *, lasting: bool = False) -> Place:
+        """Return a copy of a value row by row without gaps, for this step alone unless it is `lasting`."""
+        room = (self.program.room if lasting else self.scratch)(place.shape, dtype)
         self.copy(place, room, dtype, dtype)
         return room
 
@@ -171,7 +209,7 @@ class Printer:
         seen = value.reshaped(shape)
         if seen is None:
             self.say(step)
-            seen = self.dense(value, step.outs[0].spec.dtype).reshaped(shape)
+            seen = self.dense(value, step.outs[0].spec.dtype, lasting=True).reshaped(shape)
         assert seen is not None  # a dense value has every shape
         return seen
 

@@ -33,10 +33,10 @@ def matmul(printer: Printer, step: Step) -> None:
         rows = (math.prod(full[:-1]), full[-1])
         left = _rows_of(printer, a, dtype)
         flat = None if target is None else target.reshaped(rows)
-        found = flat or printer.program.room(rows, dtype)
+        found = flat or printer.scratch(rows, dtype)
         product(printer, left, reshaped(b, b.shape[-2:]), found, dtype)
     else:
-        found = target or printer.program.room(full, dtype)
+        found = target or printer.scratch(full, dtype)
         _stacked_product(printer, a, b, found, full[:-2], dtype)
     if (found.buffer, found.start) != (made.buffer, made.start):
         printer.copy(reshaped(found, made.shape), made, dtype, dtype)
@@ -61,7 +61,7 @@ def product(printer: Printer, a: Place, b: Place, c: Place, dtype: DType, *, add
         _small_product(printer, a, b, c, dtype, added)
         return
     if (found := c.matrix()) is None:
-        target = printer.program.room(c.shape, dtype)
+        target = printer.scratch(c.shape, dtype)
         product(printer, a, b, target, dtype)
         printer.copy(target, c, dtype, dtype)
         return

@@ -20,6 +20,7 @@ from ember_ml.core.rules import as_axes, as_axis
 VIEWS = frozenset(
     {"reshape", "permute_dims", "matrix_transpose", "broadcast_to", "getitem", "flip", "stop_gradient"}
 )
+JOINING = frozenset({"concat", "stack"})
 FUSED = frozenset({*ELEMENTWISE, *REDUCTIONS, "astype", "where"}) - VIEWS
 
 
@@ -55,6 +56,7 @@ class Schedule:
             if not (elsewhere or step.outs[0] in self.repeated):
                 self._place(step)
         self.stored = self._stored(graph)
+        self.ended = self._ended(graph)
 
     def root(self, var: Any) -> tuple[Any, bool]:
         """Return what a variable is a view of, and whether it has the same elements in the same order."""
@@ -88,6 +90,23 @@ class Schedule:
         self.units[number].steps.append(step)
         self.homes |= dict.fromkeys(step.outs, (number, fused and not reduces))
         self.homes |= {v: (number, False) for v, _ in self.sums.taken.get(step, ())}
+
+    def _ended(self, graph: Graph) -> list[list[Var]]:
+        """Return, for each unit, the values that nothing reads after it."""
+        last = {v: number for v, (number, _) in self.homes.items()}
+        for number, unit in enumerate(self.units):
+            for step in unit.steps:
+                last |= dict.fromkeys((self.root(a)[0] for a in variables(step.args)), number)
+        for x in variables(graph.outputs):
+            last[self.root(x)[0]] = len(self.units)
+        for step in graph.steps:
+            if step.op.name in JOINING:  # what it joins may lie in it
+                parts = (last.get(self.root(x)[0], 0) for x in variables(step.args))
+                last[step.outs[0]] = max(last[step.outs[0]], *parts)
+        ended: list[list[Var]] = [[] for _ in range(len(self.units) + 1)]
+        for var, number in last.items():
+            ended[number].append(var)
+        return ended[:-1]
 
     def _repeat(self, step: Step, number: int) -> None:
         """Put the truths that a step reads into its nest, if they are not there."""

@@ -55,7 +55,7 @@ def index_add(printer: Printer, step: Step) -> None:
     axis = axis_or_only(spec_of_argument(x), step.attrs["axis"])
     shape = (*out.spec.shape[:axis], *at.shape, *out.spec.shape[axis + 1 :])
     if isinstance(new, Local):
-        room = printer.program.room(shape, out.spec.dtype)
+        room = printer.scratch(shape, out.spec.dtype)
         printer.fill(room, new.text)
         new = room
     elif dtype_of(updates) != out.spec.dtype:
@@ -137,7 +137,7 @@ def _pack(printer: Printer, fixed: Sequence[Var]) -> None:
         if type(right) is Var and right.spec.ndim == 2 and printer.schedule.root(right)[0] in fixed:
             value = printer.value(right)
             if isinstance(value, Place) and (value.matrix() or (0, 0, 0))[2]:
-                printer.values[right] = printer.dense(value, right.spec.dtype)
+                printer.values[right] = printer.dense(value, right.spec.dtype, lasting=True)
 
 
 WRITERS: dict[str, Callable[[Printer, Step], None]] = {

@@ -155,6 +155,17 @@ def test_views_are_read_and_written_in_place(dtype):
     agree(f, drawn(2, 3, 4, dtype=dtype), drawn(4, dtype=dtype))
 
 
+def test_a_part_outlives_what_it_was_joined_into():
+    def f(x, y):
+        part = ops.tanh(x)
+        joined = ops.concat([part, y], axis=1) @ ops.concat([y, ops.exp(part)], axis=0)
+        for _ in range(4):
+            joined = ops.sigmoid(joined @ y)
+        return ops.matrix_transpose(part) @ joined
+
+    agree(f, drawn(9, 9), drawn(9, 9))
+
+
 @pytest.mark.parametrize("rows", [1, 3, 40])
 def test_matrix_products_of_every_layout(dtype, rows):
     def f(a, b, vector, stack):
@@ -316,6 +327,7 @@ def test_random_graphs(choices):
                 known.append(ops.add(ops.sum(x, axis=which // 4 % 2, keepdims=True), y))
             elif which % 4 == 2:
                 known.append(ops.concat([x[:, 2:], y[:, :2]], axis=1))
+                known.append(ops.concat([x, y], axis=which // 4 % 2)[:5, -5:])
             else:
                 known.append(ops.multiply(BINARY[which // 4 % len(BINARY)](x, y), 0.3))
         return tuple(known[2:])
