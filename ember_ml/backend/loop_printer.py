@@ -15,7 +15,15 @@ import numpy as np
 
 from ember_ml.backend.loop_nests import Nest, along, filled
 from ember_ml.backend.loop_places import Local, Place, row_strides
-from ember_ml.backend.loop_schedule import JOINING, VIEWS, Schedule, Unit, part_indices, reduced_axes, without_ones
+from ember_ml.backend.loop_schedule import (
+    JOINING,
+    VIEWS,
+    Schedule,
+    Unit,
+    part_indices,
+    reduced_axes,
+    without_ones,
+)
 from ember_ml.backend.loop_table import DTYPES, REDUCTIONS, WHOLE, Unsayable, cast, element, literal
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.graph import Graph, Step, Var

@@ -1,5 +1,6 @@
 """Graphs printed as loops: they compute what NumPy computes, or they are left to NumPy."""
 
+import math
 import sys
 import threading
 from itertools import pairwise
@@ -18,7 +19,7 @@ from ember_ml.core import Spec, as_dtype, tree
 from ember_ml.core.graph import trace_graph
 
 pytest.importorskip("numba")
-from ember_ml.backend import loop_math, loops
+from ember_ml.backend import loop_math, loop_products, loops
 
 RNG = np.random.default_rng(0)
 
@@ -123,7 +124,7 @@ def test_integers_keep_their_dtypes_and_wrap():
     agree(f, a, drawn(4, dtype="int32"), drawn(3, 4, dtype="uint8"), drawn(3, 4, dtype="bool"))
 
 
-@pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 2)])
 def test_reductions_over_any_axes(axis):
     def f(x):
         def over(op):
@@ -166,7 +167,7 @@ def test_a_part_outlives_what_it_was_joined_into():
     agree(f, drawn(9, 9), drawn(9, 9))
 
 
-@pytest.mark.parametrize("rows", [1, 3, 40])
+@pytest.mark.parametrize("rows", [1, 40])
 def test_matrix_products_of_every_layout(dtype, rows):
     def f(a, b, vector, stack):
         plain = a @ b, ops.matrix_transpose(b) @ ops.matrix_transpose(a), a[:, 1:6] @ b[1:6, 2:]
@@ -308,31 +309,89 @@ def test_it_pays_where_steps_are_many_and_small():
     assert not loops.pays(graph_of(lambda x: ops.sin(x), drawn(1000, 100))[0])
 
 
-UNARY = (ops.tanh, ops.sigmoid, ops.square, ops.negative, ops.relu, ops.abs, ops.matrix_transpose)
-BINARY = (ops.add, ops.subtract, ops.multiply, ops.maximum, ops.matmul)
+def as_python(prepared):
+    """Return the printed text as a function that runs without Numba, one number at a time."""
+    text = prepared.source[prepared.source.index("def loops(") :]
+    scope = {"np": np, "math": math, "length": int, "keep": id, "opened": lambda x, size: x.reshape(size)}
+    scope |= {"plus": np.add, "times": np.multiply, "larger": np.maximum, "smaller": np.minimum}
+    scope |= {f"{name}32": EXACT[name] for name in EXACT}
+
+    def matrix(x, at, rows, columns):
+        step = x.itemsize
+        strides = (step, at[1] * step) if at[2] else (at[1] * step, step)
+        return np.lib.stride_tricks.as_strided(x[at[0] :], (rows, columns), strides)
+
+    def product(routine, sizes, a, a_at, b, b_at, c, c_at, added):
+        rows, inner, columns = sizes
+        out = matrix(c, c_at, rows, columns)
+        out[:] = added * out + matrix(a, a_at, rows, inner) @ matrix(b, b_at, inner, columns)
+
+    scope |= {"product": product, "empty": lambda size, dtype: np.full(size, 99, dtype)}
+    exec(text.replace("np.empty", "empty"), scope)
+
+    def run(*leaves):
+        results = [np.empty(s.shape, str(s.dtype)) for s in prepared.graph.out_specs]
+        scope["loops"](*leaves, *prepared.constants, *results, *prepared.products)
+        return results
+
+    return run
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(
-    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), min_size=3, max_size=12)
+UNARY = (
+    ops.tanh,
+    ops.sigmoid,
+    ops.square,
+    ops.negative,
+    ops.relu,
+    ops.abs,
+    ops.matrix_transpose,
+    ops.softmax,
 )
-def test_random_graphs(choices):
+BINARY = (ops.add, ops.subtract, ops.multiply, ops.maximum, ops.matmul, ops.matmul)
+
+
+def joined(x, y, which):
+    return ops.concat([x, y], axis=which % 2)[:4, -4:], ops.concat([x[:, 1:], y[:, :1]], axis=1)[::-1]
+
+
+def scanned(x, y, which):
+    last, rows = ops.scan(
+        lambda c, r: (ops.tanh(c @ y + r), c * r if which % 2 else ops.sum(c, axis=0) + r[0]),
+        x,
+        ops.stack([x, y, x]),
+        reverse=which % 3 == 0,
+    )
+    return last, rows[1] if which % 2 else ops.add(rows[1], x)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(*[st.integers(0, 99)] * 4), min_size=3, max_size=9))
+def test_texts_of_random_graphs_and_their_gradients(choices):
     def f(a, row, column):
         known = [a, ops.add(row, column)]
-        for which, i, j in choices:
+        for kind, which, i, j in choices:
             x, y = known[i % len(known)], known[j % len(known)]
-            if which % 4 == 0:
-                known.append(UNARY[which // 4 % len(UNARY)](x))
-            elif which % 4 == 1:
-                known.append(ops.add(ops.sum(x, axis=which // 4 % 2, keepdims=True), y))
-            elif which % 4 == 2:
-                known.append(ops.concat([x[:, 2:], y[:, :2]], axis=1))
-                known.append(ops.concat([x, y], axis=which // 4 % 2)[:5, -5:])
+            if kind % 5 == 0:
+                known.append(UNARY[which % len(UNARY)](x))
+            elif kind % 5 == 1:
+                known.append(ops.add(ops.mean(x, axis=which % 2, keepdims=True), y))
+            elif kind % 5 == 2:
+                known.extend(joined(x, y, which))
+            elif kind % 5 == 3:
+                known.extend(scanned(x, y, which))
             else:
-                known.append(ops.multiply(BINARY[which // 4 % len(BINARY)](x, y), 0.3))
-        return tuple(known[2:])
+                known.append(ops.multiply(BINARY[which % len(BINARY)](x, y), 0.3))
+        return ops.sum(ops.tanh(known[-1])), known[2:]
 
-    agree(f, drawn(5, 5), drawn(5), drawn(5, 1))
+    args = drawn(4, 4) / 2, drawn(4), drawn(4, 1)
+    graph, leaves = graph_of(value_and_grad(f, argnums=(0, 1, 2), has_aux=True), *args)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_products, "SMALL", 20)  # or such small ones would never be BLAS's
+        prepared = loops.prepared(graph)
+    assert prepared is not None, loops.source(graph)
+    for ours, theirs in zip(as_python(prepared)(*leaves), by_numpy(graph, leaves), strict=True):
+        scale = np.abs(theirs).max(initial=1)
+        close(ours / scale, theirs / scale, rtol=2e-4, atol=2e-5)  # deep chains, summed in another order
 
 
 def units_off(found, exact):
