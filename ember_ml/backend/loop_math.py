@@ -61,7 +61,7 @@ def pointer(context: Any, array: Any) -> Any:
 
 @inlined
 def opened(array, size):
-    """Return a pointer to an array of this size. Raises ValueError for another, beyond which it would write."""
+    """Return a pointer to an array of this size. Raises ValueError for one of another size."""
     if array.size != size:
         raise ValueError("loops: an array has another size than its specification")
     return pointer(array)

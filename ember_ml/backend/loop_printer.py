@@ -143,6 +143,7 @@ class Printer:
             return self.program.constant(x)
         if x not in self.values:
             step = self.schedule.makers[x]
+            assert step.op.creates or step.op.name in VIEWS, f"{step.op.name} is read before it is printed"
             self.values[x] = self._created(step) if step.op.creates else self._viewed(step)
         return self.values[x]
 

@@ -117,7 +117,8 @@ def test_integers_keep_their_dtypes_and_wrap():
         sums = ops.sum(a, axis=0), ops.sum(truth), ops.sum(small, axis=1), ops.prod(small)
         logic = ops.logical_and(truth, ops.greater(a, 2)), ops.logical_not(truth), ops.any(truth, axis=0)
         casts = ops.astype(a, "float32"), ops.astype(truth, "int32"), ops.astype(small, "bool")
-        more = ops.where(truth, a, 7), ops.max(small, axis=0), ops.all(truth), ops.divide(a, 2)
+        chained = ops.astype(ops.add(a, a), "float64"), ops.greater(ops.multiply(small, 99), 200)
+        more = chained, ops.where(truth, a, 7), ops.max(small, axis=0), ops.all(truth), ops.divide(a, 2)
         return ops.add(a, a), ops.multiply(a, b), ops.subtract(small, 9), sums, logic, casts, more
 
     a = np.full((3, 4), 2**30, "int32")
@@ -154,6 +155,14 @@ def test_views_are_read_and_written_in_place(dtype):
         return ops.add(turned, 1), picked, flat, joined, ops.matrix_transpose(ops.exp(x)), y
 
     agree(f, drawn(2, 3, 4, dtype=dtype), drawn(4, dtype=dtype))
+
+
+def test_a_transpose_does_not_share_the_loop_of_what_it_turns():
+    def f(x):
+        y = ops.tanh(x)
+        return y + ops.matrix_transpose(y), ops.flip(y) * y, ops.sum(y, axis=1) + ops.sum(y, axis=0)
+
+    agree(f, drawn(5, 5))
 
 
 def test_a_part_outlives_what_it_was_joined_into():
@@ -196,7 +205,7 @@ def test_a_place_out_of_bounds_is_refused():
 
 
 def cell(weights, drive, state, x):
-    gate = ops.sigmoid(state @ weights + x)
+    gate = ops.sigmoid(state @ weights + x + drive)
     state = ops.add(ops.multiply(state, gate), ops.multiply(ops.tanh(x * drive), 1 - gate))
     return state, state[:, :2]
 
@@ -215,7 +224,8 @@ def test_a_scan_whose_carry_changes_places():
     def f(a, b, xs):
         (a, b, n), ys = ops.scan(lambda c, x: ((c[1], c[0] + x, c[2] + 1), (c[0], x)), (a, b, 0), xs)
         inner, _ = ops.scan(lambda c, x: (ops.scan(lambda d, y: (d * 0.5 + y, d), c, xs)[0] + x, c), a, xs)
-        return a, b, n, ys, inner
+        swapped, _ = ops.scan(lambda c, x: ((c[1], c[0]), x), (a, b), xs)
+        return a, b, n, ys, inner, swapped
 
     agree(f, drawn(4), drawn(4), drawn(3, 4))
 
