@@ -71,8 +71,8 @@ def pays(graph: Graph) -> bool:
     """Whether loops are likely to be a tenth faster than NumPy's steps, which matrix products alone are not.
 
     In nanoseconds, as measured on one core: a step of NumPy costs 800, an element of it 0.5 and in a loop
-    0.15; 100 multiplications of a matrix product 3 on both; an element of a function that the loops compute one
-    by one 15, by NumPy 3.
+    0.15; 100 multiplications of a matrix product 3 on both; an element of a function that the loops compute
+    one by one 15, by NumPy 3.
     """
     steps, elements, products, single = _work(graph)
     by_numpy = 800 * steps + 0.5 * elements + 0.03 * products + 3 * single
@@ -212,6 +212,7 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
 
     graph = prepared.graph
     scope: dict[str, Any] = {"kernel": kernel, "empty": np.empty, "settled": _settled}
+    scope["careful"] = []  # not empty once arguments had gaps: to look first is cheaper than to be refused
     scope |= {f"c{i}": c for i, c in enumerate(prepared.constants)}
     scope |= {f"shape{i}": s.shape for i, s in enumerate(graph.out_specs)}
     scope |= {s.dtype: np.dtype("bool" if s.dtype == "bool" else str(s.dtype)) for s in graph.out_specs}
@@ -222,9 +223,12 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     lines = [
         f"def evaluate({given}):",
         *(f"    r{i} = empty(shape{i}, {s.dtype})" for i, s in enumerate(graph.out_specs)),
+        "    if careful:",
+        f"        {given or '_'} = map(settled, ({given}))",
         "    try:",
         f"        kernel({given}{fixed}{made}{routines})",
-        "    except TypeError:  # an argument of gaps, or a number",
+        "    except TypeError:",
+        "        careful.append(True)",
         f"        kernel(*map(settled, ({given})), {fixed}{made}{routines})",
         f"    return ({made})",
     ]
@@ -234,4 +238,5 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
 
 def _settled(x: Any) -> np.ndarray:
     """Return an array row by row without gaps, in memory that could be written."""
-    return np.require(x, requirements=["C", "A", "W"])
+    array = np.asarray(x)
+    return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])
