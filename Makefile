@@ -41,7 +41,7 @@ check: $(VENV)/.with-test $(VENV)/.with-dev,docs
 	$(python) -m mkdocs build --strict --quiet
 
 bench: $(VENV)/.with-bench
-	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(python) $$file; done
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do echo "$$file"; $(python) $$file; done
 
 # With every engine, since the support matrix asks each what it can do.
 docs: $(VENV)/.with-test $(VENV)/.with-dev,docs

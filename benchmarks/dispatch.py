@@ -10,21 +10,19 @@ in CPU time of processes of their own, their start included.
     python benchmarks/dispatch.py [rounds]
 """
 
-import importlib.metadata
 import os
 import random
 import statistics
 import subprocess
 import sys
 import time
-import timeit
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
+from timing import alternate, console, over, setting, spread
 
 from ember_ml import backend, ops, tensor
 
@@ -86,22 +84,8 @@ def keras_for(name: str) -> Any:
 def measure(name: str) -> dict[str, list[float]]:
     """Return nanoseconds a call, one number a round, for each way."""
     x = backend.get_backend(name).array(np.ones((3, 4), "float32"))
-    timers = {way: timeit.Timer(call, timer=time.thread_time) for way, call in ways(name, x).items()}
-    for timer in timers.values():
-        timer.timeit(20)
-    seen: dict[str, list[float]] = {way: [] for way in timers}
-    order = list(timers)
-    for _ in range(ROUNDS):
-        random.shuffle(order)
-        for way in order:
-            seen[way].append(timers[way].timeit(CALLS[name]) / CALLS[name] * 1e9)
-    return seen
-
-
-def spread(values: list[float]) -> str:
-    """Return the median, and the quartiles around it."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+    seen = alternate(ways(name, x), ROUNDS, calls=CALLS[name], clock=time.thread_time, untimed=20)
+    return {way: [1e9 * seconds for seconds in values] for way, values in seen.items()}
 
 
 def dispatch_table() -> Table:
@@ -121,8 +105,9 @@ def dispatch_table() -> Table:
         base = seen["the engine's own"]
         for way, values in seen.items():
             more = [v - b for v, b in zip(values, base, strict=True)]
-            ratio = statistics.median(v / b for v, b in zip(values, base, strict=True))
-            table.add_row(name, way, spread(values), "" if values is base else spread(more), f"{ratio:.2f}")
+            ratio = statistics.median(over(values, base))
+            less = "" if values is base else spread(more, 0)
+            table.add_row(name, way, spread(values, 0), less, f"{ratio:.2f}")
         table.add_section()
     return table
 
@@ -149,33 +134,16 @@ def import_table(rounds: int) -> Table:
         title="imports: median (quartiles) of processes of their own",
     )
     for what, values in seen.items():
-        ratio = statistics.median(v / n for v, n in zip(values, seen["numpy"], strict=True))
-        table.add_row(what, spread(values), f"{ratio:.2f}")
+        ratio = statistics.median(over(values, seen["numpy"]))
+        table.add_row(what, spread(values, 0), f"{ratio:.2f}")
     return table
 
 
-def setting() -> str:
-    """Return what else has a say in these numbers."""
-    versions = []
-    for package in PACKAGES:
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package.replace('_', '-'))}")
-        except importlib.metadata.PackageNotFoundError:
-            versions.append(f"{package} absent")
-    words = [f"{k}={os.environ.get(k, 'unset')}" for k in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")]
-    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-    return (
-        f"Python {sys.version.split()[0]}; {', '.join(versions)}\n"
-        f"{'; '.join(words)}; one Python thread; {os.cpu_count()} cores, load {load}; {ROUNDS} rounds, "
-        f"{time.strftime('%Y-%m-%d')}"
-    )
-
-
 def main() -> None:
-    console = Console(width=120)
-    console.print(setting())
-    console.print(dispatch_table())
-    console.print(import_table(max(7, ROUNDS // 3)))
+    told = console()
+    told.print(setting(PACKAGES, f"one Python thread; {ROUNDS} rounds"))
+    told.print(dispatch_table())
+    told.print(import_table(max(7, ROUNDS // 3)))
 
 
 if __name__ == "__main__":

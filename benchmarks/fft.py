@@ -10,24 +10,18 @@ clock is the CPU time of the calling thread; a ratio is taken within a round.
     python benchmarks/fft.py [rounds]
 """
 
-import importlib.metadata
-import os
-import random
-import statistics
+from timing import alternate, columns, console, one_core, setting
+
+one_core()
+
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[variable] = "1"
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
 import numpy as np
 import pyfftw
 import scipy.fft
-from rich.console import Console
 from rich.table import Table
 
 from ember_ml import backend, ops
@@ -78,40 +72,10 @@ def ways(x: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 
 def measure(every: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
-    """Return milliseconds a call, one number a round, for each way."""
+    """Return seconds a call, one number a round, for each way."""
     for _ in range(fourier.OFTEN + 1):
         every["ops.rfftn, extra fftw"]()
-    seen: dict[str, list[float]] = {way: [] for way in every}
-    for _ in range(ROUNDS):
-        for way in random.sample(list(every), len(every)):
-            every[way]()  # what the way before it left in the cache is no part of it
-            start = time.thread_time()
-            for _ in range(CALLS):
-                every[way]()
-            seen[way].append((time.thread_time() - start) / CALLS * 1e3)
-    return seen
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Return the median, and the quartiles around it."""
-    low, middle, high = (f"{v:.{digits}f}" for v in statistics.quantiles(values, n=4))
-    return f"{middle} ({low} to {high})"
-
-
-def setting() -> str:
-    """Return what else has a say in these numbers."""
-    versions = []
-    for package in PACKAGES:
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            versions.append(f"{package} absent")
-    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-    return (
-        f"Python {sys.version.split()[0]}; {', '.join(versions)}; FFTW planned by FFTW_MEASURE\n"
-        f"one thread, float32; {os.cpu_count()} cores, load {load}; {ROUNDS} rounds of {CALLS} calls, "
-        f"{time.strftime('%Y-%m-%d')}"
-    )
+    return alternate(every, ROUNDS, calls=CALLS, clock=time.thread_time, untimed=1)
 
 
 def main() -> None:
@@ -127,11 +91,11 @@ def main() -> None:
         "way", "ms, median (quartiles)", "fastest", "over FFTW's plan", title="rfftn of 96 x 96 x 96"
     )
     for way, values in seen.items():
-        ratios = [v / b for v, b in zip(values, base, strict=True)]
-        table.add_row(way, spread(values, 2), f"{min(values):.2f}", spread(ratios, 2))
-    console = Console(width=120)
-    console.print(setting())
-    console.print(table)
+        table.add_row(way, *columns(values, base, 2, 1e3))
+    told = console()
+    words = "FFTW planned by FFTW_MEASURE", f"one thread, float32; {ROUNDS} rounds of {CALLS} calls"
+    told.print(setting(PACKAGES, *words))
+    told.print(table)
 
 
 if __name__ == "__main__":

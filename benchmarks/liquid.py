@@ -8,19 +8,13 @@ that of all its threads: on an idle machine it is the time on the wall; on a bus
     python benchmarks/liquid.py [--rounds 40] [--json FILE]
 """
 
-import os
+from timing import alternate, console, one_core, over, setting, spread
 
-CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-if CORE is not None:
-    os.sched_setaffinity(0, {CORE})  # before any pool of threads is made, and sized by it
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-os.environ |= dict.fromkeys(ONE_THREAD, "1")
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+one_core()
 
 import argparse
-import importlib.metadata
 import json
-import platform
+import os
 import statistics
 import subprocess
 import sys
@@ -34,7 +28,6 @@ import ncps.torch
 import ncps.wirings
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from ember_ml import backend, ops
@@ -199,48 +192,38 @@ def contenders(model):
     return runs, first
 
 
-def timed(runs, rounds):
-    """Return the seconds of CPU and of the wall of each step, the order changing from round to round."""
-    times = {name: [] for name in runs}
-    names = list(runs)
-    for i in range(rounds):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
-            before = time.process_time(), time.perf_counter()
-            runs[name]()
-            times[name].append((time.process_time() - before[0], time.perf_counter() - before[1]))
-    return times
+def clocks():
+    """Return the seconds of CPU, of all threads, and of the wall."""
+    return np.array([time.process_time(), time.perf_counter()])
 
 
-def quartiles(values):
-    return statistics.quantiles(values, n=4, method="inclusive")
-
-
-def report(model, times, first, console):
+def report(model, times, first, told):
     """Print the table of one model, and return its medians."""
     table = Table(title=f"{model}, one training step")
     for column in (
         "",
-        "CPU ms",
-        "quartiles",
+        "CPU ms (quartiles)",
         "fastest",
         "wall ms",
-        "ncps ÷ this",
-        "quartiles",
+        "ncps ÷ this (quartiles)",
         "first step, s",
     ):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     rows, cpu = {}, {name: [each[0] for each in pairs] for name, pairs in times.items()}
     for name, seconds in cpu.items():
-        low, middle, high = (1e3 * q for q in quartiles(seconds))
         wall = 1e3 * statistics.median(each[1] for each in times[name])
-        ratios = [theirs / mine for theirs, mine in zip(cpu["ncps on torch"], seconds, strict=True)]
-        less, ratio, more = quartiles(ratios)
-        rows[name] = {"cpu_ms": middle, "wall_ms": wall, "ratio": ratio, "first_s": first[name]}
+        ratios = over(cpu["ncps on torch"], seconds)
+        rows[name] = {
+            "cpu_ms": 1e3 * statistics.median(seconds),
+            "wall_ms": wall,
+            "ratio": statistics.median(ratios),
+            "first_s": first[name],
+        }
         table.add_row(
-            *(name, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", f"{1e3 * min(seconds):.2f}", f"{wall:.1f}"),
-            *(f"{ratio:.1f}", f"{less:.1f} to {more:.1f}", f"{first[name]:.1f}"),
+            *(name, spread(seconds, 2, 1e3), f"{1e3 * min(seconds):.2f}", f"{wall:.1f}"),
+            *(spread(ratios, 1), f"{first[name]:.1f}"),
         )
-    console.print(table)
+    told.print(table)
     return rows
 
 
@@ -251,22 +234,6 @@ def alone(settings, rounds):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def circumstances():
-    """Return what the figures depend on."""
-    names = ("numpy", "torch", "jax", "mlx", "ncps")
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    load = f"load {os.getloadavg()[0]:.1f}"
-    return {
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, {load}",
-        "threads": f"1 each, pinned to core {CORE}",
-        "dtype": "float32",
-        "python": platform.python_version(),
-        "versions": ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names),
-        "BLAS of NumPy": f"{blas['name']} {blas['version']}",
-        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "unset"),
-    }
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=40)
@@ -274,22 +241,26 @@ def main():
     parser.add_argument("--ncps-alone", action="store_true", help="print ncps's medians alone, as JSON")
     options = parser.parse_args()
     if options.ncps_alone:
-        found = {model: timed({"it": of_ncps(model)}, options.rounds)["it"][3:] for model in MODELS}
-        print(json.dumps({m: 1e3 * statistics.median(cpu for cpu, _ in pairs) for m, pairs in found.items()}))
+        cpu = {m: alternate({"it": of_ncps(m)}, options.rounds)["it"][3:] for m in MODELS}
+        print(json.dumps({model: 1e3 * statistics.median(seconds) for model, seconds in cpu.items()}))
         return
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    where = circumstances()
-    for name, value in where.items():
-        console.print(f"{name}: {value}", highlight=False)
+    told = console()
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    words = (
+        f"BLAS of NumPy: {blas['name']} {blas['version']}",
+        f"one thread, float32; {options.rounds} rounds",
+    )
+    where = setting(("numpy", "torch", "jax", "mlx", "ncps"), *words)
+    told.print(where)
     results = {"circumstances": where}
     for model in MODELS:
         runs, first = contenders(model)
-        timed(runs, 2)
-        results[model] = report(model, timed(runs, options.rounds), first, console)
-    for words, settings in (("as it is", {}), ("pinned", PINNED)):
-        results[f"ncps alone, malloc {words}"] = found = alone(settings, options.rounds)
+        alternate(runs, 2)
+        results[model] = report(model, alternate(runs, options.rounds, clock=clocks), first, told)
+    for kind, settings in (("as it is", {}), ("pinned", PINNED)):
+        results[f"ncps alone, malloc {kind}"] = found = alone(settings, options.rounds)
         figures = ", ".join(f"{model} {ms:.0f} ms" for model, ms in found.items())
-        console.print(f"ncps in a process of its own, malloc {words}, CPU: {figures}", highlight=False)
+        told.print(f"ncps in a process of its own, malloc {kind}, CPU: {figures}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -34,7 +34,10 @@ _LOADERS.append(partial(importlib.import_module, "ember_ml.ops"))
 
 # Names that live elsewhere and are reached from here too: name -> module.
 _FROM = {
-    "ember_ml.compiler": ("compile", "custom_vjp", "grad", "jit", "value_and_grad", "vjp"),
+    "ember_ml.compiler": (
+        *("compile", "custom_vjp", "grad", "hessian", "jacobian", "jit", "jvp", "to_onnx"),
+        *("value_and_grad", "vjp", "vmap"),
+    ),
     "ember_ml.core": ("get_default_dtype", "set_default_dtype"),
     "ember_ml.ops": ("cond", "scan", "stop_gradient"),
     "ember_ml.tensor": (
@@ -42,7 +45,7 @@ _FROM = {
         *("linspace", "no_grad", "ones", "ones_like", "to_numpy", "zeros", "zeros_like"),
         *("random_bernoulli", "random_normal", "random_permutation", "random_uniform", "set_seed", "shuffle"),
     ),
-    "ember_ml.nn": ("Module", "Parameter"),
+    "ember_ml.nn": ("Model", "Module", "Parameter"),
 }
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

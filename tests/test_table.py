@@ -45,3 +45,17 @@ def test_gradient_agrees_with_finite_differences(case, be):
 def test_compiled_equals_eager(case, engine, dtype):
     with use_backend(engine) as be:
         hold(laws.compiled_equals_eager, be, case, dtype)
+
+
+# Rules of batching are written in ops, so what one engine shows of them holds for all; others compute a few.
+@pytest.mark.parametrize(
+    ("case", "engine"),
+    [
+        pytest.param(case, engine, id=f"{name}-{engine}")
+        for i, (case, name) in enumerate(zip(CASES, IDS, strict=True))
+        for engine in (ENGINES if i % 10 == 0 else ENGINES[:1])
+    ],
+)
+def test_many_at_once_equal_one_by_one(case, engine):
+    with use_backend(engine) as be:
+        hold(laws.batched_equals_stacked, be, case, "float32")

@@ -69,6 +69,8 @@ class Backend(Vocabulary, Standard, Interpreter):
     most_dimensions: ClassVar[int] = 64  # how many axes an array may have: NumPy, where it is read, sets it
     mended: ClassVar[frozenset[str]] = frozenset()  # ops that NumPy computes at corners of the complex plane
     gaps: ClassVar[tuple[Gap, ...]] = ()
+    compiles: ClassVar[bool] = False  # whether `jit` hands programs to a compiler of the engine's own
+    rewrites: ClassVar[dict[str, Callable]] = {}  # what the engine computes quicker in other ops, as rules
 
     def __init_subclass__(cls) -> None:
         collect_overrides(cls)
@@ -102,6 +104,16 @@ class Backend(Vocabulary, Standard, Interpreter):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    def __reduce__(self) -> tuple:
+        from ember_ml.backend.selection import restored
+
+        settings = {
+            "dtype": self.dtype,
+            "device": self._device,
+            "enable_optimizations": self.enable_optimizations,
+        }
+        return restored, (self.name, settings, self.stream and (self.stream.seed, self.stream.taken))
 
     @property
     def namespace(self) -> Any:
@@ -283,6 +295,10 @@ class Backend(Vocabulary, Standard, Interpreter):
             if callable(target):
                 return target
         raise NotImplementedError(f"{op.name} on {self}: the engine has no such function; write an @override")
+
+    def phrase(self, step: Any) -> Any:
+        """Return the words for a step of a program, see `phrases`; None to have it called as bound."""
+        return None
 
     def jit(self, function: Callable, *, whole: bool = True) -> Callable:
         """Return `function`, compiled by the engine if it can.

@@ -35,6 +35,7 @@ class JaxBackend(Backend):
     """JAX. Choosing it turns on 64-bit mode unless JAX_ENABLE_X64 is set; meeting its arrays does not."""
 
     name = "jax"
+    compiles = True
     array_types = (jax.Array, Tracer)
     xp = jnp
     mended = frozenset(_COMPLEX.split())

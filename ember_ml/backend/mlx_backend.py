@@ -40,6 +40,7 @@ class MLXBackend(Backend):
     """MLX. Computes when values are asked for; without complex128, and with float64 on the CPU alone."""
 
     name = "mlx"
+    compiles = True
     array_types = (mx.array,)
     xp = mx
     mended = frozenset({"expm1", "tan", "tanh"})

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ember_ml.backend import fourier, threefry
+from ember_ml.backend import fourier, phrases, threefry
 from ember_ml.backend.base import Backend
 from ember_ml.backend.standard import override
 from ember_ml.core import TABLE
@@ -27,11 +27,16 @@ class NumPyBackend(Backend):
     mutable = True
     xp = raw = np
     renames: ClassVar[dict[str, str]] = {"absolute": "abs"}
+    rewrites = phrases.REWRITES
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
         if (self.device or "cpu") != "cpu":
             raise ValueError(f"NumPy computes on the cpu alone, not on {self.device!r}")
+
+    def phrase(self, step):
+        own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
+        return phrases.phrase(step) if own else None
 
     def scipy(self, part: str) -> Any:
         """Return a part of SciPy, or of what offers the same on these arrays."""

@@ -221,6 +221,18 @@ def _instance(name: str) -> Backend:
         return _INSTANCES[name]
 
 
+def restored(name: str, settings: dict, stream: tuple[int, int] | None) -> Backend:
+    """Return the backend of this name that is set so: the shared instance, or a new one; it is for pickle."""
+    shared = _instance(name)
+    plain = settings["dtype"] is None and not settings["enable_optimizations"]
+    if stream is None and plain and settings["device"] in (None, shared.device):
+        return shared
+    made = backend_class(name)(**settings, randomness_seed=None if stream is None else stream[0])
+    if stream is not None:
+        made.stream.set(stream)  # pyright: ignore[reportOptionalMemberAccess] - it has a seed
+    return made
+
+
 def backend_class(name: str) -> type[Backend]:
     """Return the class of a backend by name. Raises ValueError or ImportError, as `get_backend`."""
     name = SPELLINGS.get(name, name)

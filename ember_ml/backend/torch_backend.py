@@ -309,6 +309,12 @@ class TorchBackend(Backend):
         return torch.log_softmax(x, dim=axis) if _is_usual(x) else TABLE["log_softmax"].define(x, axis=axis)
 
     @override
+    def gated(self, x, gate):
+        if x.dtype != gate.dtype or not x.is_floating_point() or x.shape != gate.shape:
+            return TABLE["gated"].define(x, gate)
+        return torch.ops.aten.threshold_backward(x, gate, 0)  # the gradient of torch's own relu
+
+    @override
     def relu(self, x):
         return torch.relu(x)
 

@@ -14,6 +14,7 @@ class TorchOptimizedBackend(TorchBackend):
     """PyTorch that compiles by torch.compile; where no C++ compiler is, it runs eagerly and says so."""
 
     name = "torch_optimized"
+    compiles = True
     _warned = False
 
     def jit(self, function, *, whole=True):

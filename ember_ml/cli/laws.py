@@ -18,7 +18,7 @@ import numpy as np
 from ember_ml import ops
 from ember_ml.backend import Backend, use_backend
 from ember_ml.cli.samples import DATA_DEPENDENT, call, cases, sample, takes_floats
-from ember_ml.compiler import compile, grad
+from ember_ml.compiler import compile, grad, vmap
 from ember_ml.core import Op, Spec, as_dtype, tree
 from ember_ml.core.dtypes import real_of
 from ember_ml.core.trace import constant
@@ -155,13 +155,52 @@ def compiled_equals_eager(be: Backend, case: Case) -> str | None:
             compile(function, be)(*given)
         return None
     for g, w in zip(tree.leaves(compile(function, be)(*given)), tree.leaves(function(*given)), strict=True):
-        _same((tuple(g.shape), as_dtype(g.dtype)), (tuple(w.shape), as_dtype(w.dtype)))
-        if as_dtype(w.dtype).kind not in ("float", "complex"):
-            np.testing.assert_array_equal(be.to_numpy(g), be.to_numpy(w))
-        else:
-            narrow = real_of(as_dtype(w.dtype)).name
-            close(be.to_numpy(g), be.to_numpy(w), narrow, **tolerance(be, case))
+        _equal(be, case, g, w)
     return None
+
+
+def batched_equals_stacked(be: Backend, case: Case) -> str | None:
+    """An op at several places at once returns what it returns at each, whichever arguments are mapped."""
+    op = case.op
+    args, settings = sample(*case)
+    if op.creates and not _key(op, be):
+        return "no arrays to map over"
+    if op.name in DATA_DEPENDENT:
+        return "the shape of its result differs from place to place"
+    if not op.creates and (reason := _passed_over(be, op, args, settings)):
+        return reason
+    flat, structure = tree.flatten([np.array([3, 4], "uint32")] if op.creates else args)
+
+    def function(*arrays: Any) -> Any:
+        given = tree.unflatten(structure, arrays)
+        return call(op, [], {**settings, "key": given[0]}) if op.creates else call(op, given, settings)
+
+    for mapped in dict.fromkeys(((True,) * len(flat), *_one_and_others(len(flat)))):
+        places = [
+            [be.array(_turned(a, i)) if m else be.array(a) for a, m in zip(flat, mapped, strict=True)]
+            for i in range(3)
+        ]
+        rows = [
+            ops.stack(list(each)) if m else each[0]
+            for each, m in zip(zip(*places, strict=True), mapped, strict=True)
+        ]
+        got = vmap(function, in_axes=tuple(0 if m else None for m in mapped))(*rows)
+        for i, place in enumerate(places):
+            for g, w in zip(
+                tree.leaves(got), tree.leaves(compile(function, be, jit=False)(*place)), strict=True
+            ):
+                _equal(be, case, g[i], w)
+    return None
+
+
+def _turned(x: np.ndarray, places: int) -> np.ndarray:
+    """Return the values of an array, or of the columns of integers, moved on by so many places."""
+    return np.roll(x, places, axis=None if x.ndim < 2 or x.dtype.kind in "fc" else -2)
+
+
+def _one_and_others(count: int) -> list[tuple[bool, ...]]:
+    """Return the choices of the first alone, and of all but the first."""
+    return [tuple((k == 0) == first for k in range(count)) for first in (True, False)] if count > 1 else []
 
 
 LAWS: dict[str, Callable[[Backend, Case], str | None]] = {
@@ -170,6 +209,7 @@ LAWS: dict[str, Callable[[Backend, Case], str | None]] = {
     "arguments unchanged": arguments_are_not_changed,
     "gradients": gradient_agrees_with_finite_differences,
     "compiled code": compiled_equals_eager,
+    "many at once": batched_equals_stacked,
 }
 
 
@@ -274,6 +314,16 @@ def _passed_over(be: Backend, op: Op, args: list, settings: dict) -> str | None:
                 call(op, native(be, args), settings)
             return gap.reason
     return None
+
+
+def _equal(be: Backend, case: Case, got: Any, want: Any) -> None:
+    """Assert that two arrays agree in shape, dtype and values."""
+    dtype = as_dtype(want.dtype)
+    _same((tuple(got.shape), as_dtype(got.dtype)), (tuple(want.shape), dtype))
+    if dtype.kind in ("float", "complex"):
+        close(be.to_numpy(got), be.to_numpy(want), real_of(dtype).name, **tolerance(be, case))
+    else:
+        np.testing.assert_array_equal(be.to_numpy(got), be.to_numpy(want))
 
 
 def _same(got: Any, want: Any) -> None:

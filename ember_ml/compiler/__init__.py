@@ -1,5 +1,6 @@
 """From functions to programs: gradients, graphs, printed Python."""
 
+from ember_ml.compiler.batching import vmap as vmap
 from ember_ml.compiler.compile import Compiled as Compiled
 from ember_ml.compiler.compile import compile as compile
 from ember_ml.compiler.compile import jit as jit
@@ -7,3 +8,8 @@ from ember_ml.compiler.grad import custom_vjp as custom_vjp
 from ember_ml.compiler.grad import grad as grad
 from ember_ml.compiler.grad import value_and_grad as value_and_grad
 from ember_ml.compiler.grad import vjp as vjp
+from ember_ml.compiler.jacobian import hessian as hessian
+from ember_ml.compiler.jacobian import jacobian as jacobian
+from ember_ml.compiler.jacobian import jvp as jvp
+from ember_ml.compiler.onnx import to_onnx as to_onnx
+from ember_ml.compiler.simplify import PASSES as PASSES

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import keyword
 import linecache
 import math
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from itertools import count
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 from ember_ml.backend import Backend
+from ember_ml.backend.phrases import Phrase
+from ember_ml.compiler.lifetimes import Lifetimes
 from ember_ml.compiler.passes import variables
-from ember_ml.core import Graph, dispatch
+from ember_ml.core import Graph, dispatch, op_named, spec_of
 from ember_ml.core.dispatch import SCALARS
+from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Step, Var
+from ember_ml.core.rules import shape_of
+from ember_ml.ops.comparison import logical_not
+from ember_ml.ops.creation import astype
+from ember_ml.ops.elementwise import isfinite
+from ember_ml.ops.reduction import sum
 
 _SERIAL = count(1)
 
 
-def build(graph: Graph, backend: Backend) -> tuple[Callable, str]:
-    """Return the function of a graph on an engine, and the source it was made from."""
-    printer = _Printer(backend)
-    source = printer.function("evaluate", graph)
+class Built(NamedTuple):
+    """A graph as a function, the text it was made from, and how many results are written over arguments."""
+
+    function: Callable
+    source: str
+    overwritten: int
+
+
+def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = True) -> Built:
+    """Return the program of a graph on an engine.
+
+    `debug` checks what each line makes; without `plans`, no memory is used again.
+    """
+    printer = _Printer(backend, debug=debug, plans=plans)
+    source = printer.program("evaluate", graph)
     file = f"<ember_ml compiled {next(_SERIAL)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     exec(compile(source, file, "exec"), printer.scope)
@@ -29,42 +52,129 @@ def build(graph: Graph, backend: Backend) -> tuple[Callable, str]:
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
             printer.scope[name] = backend.jit_body(printer.scope[name])
-    return printer.scope["evaluate"], source
+    return Built(printer.scope["evaluate"], source, printer.overwritten)
 
 
 class _Printer:
     """Prints functions, and gathers in `scope` what their names stand for."""
 
-    def __init__(self, backend: Backend):
+    def __init__(self, backend: Backend, *, debug: bool, plans: bool):
         self.backend = backend
-        self.scope: dict[str, Any] = {"inf": math.inf, "nan": math.nan}
+        self.debug, self.plans, self.overwritten = debug, plans, 0
+        self.scope: dict[str, Any] = {"array": self.array, "inf": math.inf, "nan": math.nan}
         self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
         self.constants: dict[int, str] = {}
+        self.numbers: dict[tuple, str] = {}  # held ready as arrays
+        self.locals: set[str] = set()  # what variables are called, in any function
+        self.names: dict[
+            Var, str
+        ] = {}  # of the function being printed, and views written where they are read
+
+    def array(self, value: Any, dtype: Any = None) -> Any:
+        """Return a new array of this engine: what the text calls `array`."""
+        make = self.backend.implementation(op_named("asarray"))
+        return make(value, dtype=dtype, device=None, copy=True, like=None)
+
+    def program(self, name: str, graph: Graph) -> str:
+        """Return the text of all that a graph needs: numbers held ready, bodies of loops, its function."""
+        text = self.function(name, graph)
+        held = [f"{word} = array({value}, {dtype!r})" for (value, dtype), word in self.numbers.items()]
+        arrays = [word for word in self.constants.values() if hasattr(self.scope[word], "dtype")]
+        held += [f"# {word}: {spec_of(self.scope[word])}" for word in arrays]
+        return "\n".join([*held, "", "", text, ""] if held else [text, ""])
 
     def function(self, name: str, graph: Graph) -> str:
         """Return the text of one function, and before it those of the bodies that it uses."""
-        anchor = str(graph.inputs[0]) if graph.inputs else None
+        phrases = [self.phrase(step) for step in graph.steps]
+        lives = Lifetimes(graph, phrases, plans=self.plans)
+        self.overwritten += len(lives.over)
+        self.names = self.called(graph, lives.over)
         before = len(self.bodies)
-        lines = [self.line(step, anchor) for step in graph.steps]
-        results = "".join(f"{self.written(x)}, " for x in graph.outputs)
-        text = "\n".join(
-            [f"def {name}({', '.join(map(str, graph.inputs))}):", *lines, f"    return ({results.rstrip()})"]
-        )
+        lines = [f"def {name}({', '.join(self.names[v] for v in graph.inputs)}):"]
+        for v in graph.inputs:
+            lines += self.checks((v,), f"{self.names[v]}, an argument")
+        anchor = self.names[graph.inputs[0]] if graph.inputs else None
+        for place, (step, phrase) in enumerate(zip(graph.steps, phrases, strict=True)):
+            lines += self.lines(step, phrase, lives, anchor)
+            lines += self.checks(step.outs, lines[-1].strip().split("  #")[0])
+            if (gone := lives.ended(place, step)) and not self.backend.compiles:
+                lines.append(f"    del {', '.join(self.names[v] for v in gone)}")
+        results = "".join(f"{x}, " for x in self.results(graph, whole=name not in self.bodies))
+        text = "\n".join([*lines, f"    return ({results.rstrip()})"])
         inner = [self.function(n, g) for n, g in list(self.bodies.items())[before:] if n not in self.scope]
-        return "\n\n\n".join([*inner, text]) + ("" if inner else "\n")
+        return "\n\n\n".join([*inner, text])
 
-    def line(self, step: Step, anchor: str | None) -> str:
-        """Return one step as a line, with what it makes as a comment."""
-        outs = ", ".join(map(str, step.outs)) + ("," if step.several and len(step.outs) == 1 else "")
-        made = "; ".join(str(v.spec) for v in step.outs)
-        if step.op.name == "getitem" and (places := _subscript(step.attrs["index"])):
-            return f"    {outs} = {step.args[0]}[{places}]  # {made}"
-        attrs = dict(step.attrs)
+    def called(self, graph: Graph, over: dict[Var, Var]) -> dict[Var, str]:
+        """Return what to call each variable: as people did, else by its op; one name for one memory.
+
+        Of several that want one name, the last has it bare.
+        """
+        wanted = {v: _word(v.name) or f"x{v.index}" for v in graph.inputs}
+        home: dict[Var, Var] = {}
+        for v, default in (
+            (v, step.op.name.removeprefix("flat_")) for step in graph.steps for v in step.outs
+        ):
+            home[v] = home[over[v]] if v in over else v
+            wanted[home[v]] = _word(v.name) or wanted.get(home[v], f"{default}_")
+        left, made, names = Counter(wanted.values()), Counter(), {}
+        for v, word in wanted.items():
+            left[word] -= 1
+            made[word] += 1
+            bare = not word.endswith("_") and not left[word]
+            names[v] = self.free(word if bare else f"{word.rstrip('_')}_{made[word]}", names.values())
+        self.locals.update(names.values())
+        return {**names, **{v: names[home[v]] for v in home}}
+
+    def free(self, name: str, taken: Collection[str]) -> str:
+        """Return a name that neither the program nor `taken` has yet, this one if it can be."""
+        other, word = count(2), name
+        while word in self.scope or word in taken or keyword.iskeyword(word):
+            word = f"{name}_{next(other)}"
+        return word
+
+    def phrase(self, step: Step) -> Phrase | None:
+        """Return the words that the engine has for a step."""
+        if step.op.name == "getitem" and (places := subscript(step.attrs["index"])):
+            return Phrase(f"{{0}}[{places}]", fresh=False)
+        return self.backend.phrase(step)
+
+    def lines(self, step: Step, phrase: Phrase | None, lives: Lifetimes, anchor: str | None) -> list[str]:
+        """Return one step as lines, with what it makes as a comment; none for a view that is read once."""
+        out = step.outs[0]
+        if out in lives.over:
+            assert phrase is not None
+            return [f"    {self.said(phrase.into, phrase, step)}"]
+        said = self.call(step, anchor) if phrase is None else self.said(phrase.text, phrase, step)
+        if phrase is not None and not phrase.fresh and lives.uses[out] == 1 and out not in lives.results:
+            self.names[out] = said
+            return []
+        outs = ", ".join(self.names[v] for v in step.outs)
+        outs += "," if step.several and len(step.outs) == 1 else ""
+        return [f"    {outs} = {said}  # {'; '.join(str(v.spec) for v in step.outs)}"]
+
+    def checks(self, made: tuple[Var, ...], told: str) -> list[str]:
+        """Return the lines of a debugged program that look for NaN and infinities in what `told` made."""
+        if not self.debug:
+            return []
+        floats = [v for v in made if v.spec.dtype.kind in FLOATING and self.names[v].isidentifier()]
+        check = self.known("check_finite", partial(check_finite, self.backend))
+        return [f"    {check}({self.names[v]}, {told!r})" for v in floats]
+
+    def said(self, text: str, phrase: Phrase, step: Step) -> str:
+        """Return the text of a phrase with its arguments and names filled in."""
+        given = [
+            self.ready(a, phrase.numbers) if phrase.numbers and type(a) in SCALARS else self.written(a)
+            for a in step.args
+        ]
+        scope = {name: self.known(name, x) for name, x in phrase.scope.items()}
+        return text.format(*given, out=self.names[step.outs[0]], **scope)
+
+    def call(self, step: Step, anchor: str | None) -> str:
+        """Return a step as a call of the backend's function, settings by name."""
+        attrs = {**step.attrs, "like": None} if step.op.creates else step.attrs
         given = [self.written(a) for a in step.args]
-        if step.op.creates:
-            attrs["like"] = None
         given += [f"{k}={self.setting(k, v, anchor, step)}" for k, v in attrs.items()]
-        return f"    {outs} = {self.callee(step)}({', '.join(given)})  # {made}"
+        return f"{self.known(step.op.name, self.bound(step))}({', '.join(given)})"
 
     def setting(self, name: str, value: Any, anchor: str | None, step: Step) -> str:
         """Return a keyword's value as text; what is created joins the first input's engine and device."""
@@ -77,7 +187,7 @@ class _Printer:
     def written(self, x: Any) -> str:
         """Return an argument as text."""
         if isinstance(x, Var):
-            return str(x)
+            return self.names[x]
         if x is Ellipsis:
             return "..."
         if type(x) in SCALARS:  # exactly: NumPy's float64 is a float too, and is written with a name
@@ -93,6 +203,19 @@ class _Printer:
             return f"[{inside}]" if type(x) is list else f"({inside}{',' * (len(x) == 1)})"
         return self.constant(x)
 
+    def results(self, graph: Graph, *, whole: bool) -> Iterator[str]:
+        """Yield each result as text: a copy where others could change it.
+
+        That is an array that the program holds and, of a whole program, an argument or an earlier result:
+        people may have computed these anew, and cannot know that simplifying made them one.
+        """
+        lent = set(graph.inputs) if whole else set()
+        for x in graph.outputs:
+            shared = x in lent if type(x) is Var else hasattr(x, "dtype")
+            yield f"array({self.written(x)})" if shared and self.backend.mutable else self.written(x)
+            if whole and type(x) is Var:
+                lent.add(x)
+
     def constant(self, x: Any) -> str:
         """Return the name of an array that the program holds.
 
@@ -102,9 +225,10 @@ class _Printer:
 
     def held(self, x: Any) -> str:
         """Return the name under which the program finds an object."""
-        name = self.constants.setdefault(id(x), f"c{len(self.constants)}")
-        self.scope[name] = x
-        return name
+        if id(x) not in self.constants:
+            self.constants[id(x)] = self.free(f"c{len(self.constants) + 1}", self.locals)
+        self.scope[self.constants[id(x)]] = x
+        return self.constants[id(x)]
 
     def native(self, x: Any) -> Any:
         """Return an array that the function closed over as the engine has it."""
@@ -125,22 +249,51 @@ class _Printer:
         self.bodies[name] = graph
         return name
 
-    def callee(self, step: Step) -> str:
-        """Return the name of the engine's function for a step, by the op's own where it is free."""
+    def bound(self, step: Step) -> Callable:
+        """Return the engine's function for a step."""
         types = tuple(self.type_of(a) for a in _flat(step.args))
-        bound = self.backend.compute(step.op, types, [v.spec.dtype for v in variables(step.args)])
-        name, other = step.op.name, count(2)
-        while name in self.scope and not _same(self.scope[name], bound):
-            name = f"{step.op.name}_{next(other)}"
-        self.scope[name] = bound
+        return self.backend.compute(step.op, types, [v.spec.dtype for v in variables(step.args)])
+
+    def known(self, name: str, value: Any) -> str:
+        """Return the name under which the program finds a function, this one where it is free."""
+        if not (name in self.scope and _same(self.scope[name], value)):
+            others = (known for known, x in self.scope.items() if known.startswith(name) and _same(x, value))
+            name = next(others, None) or self.free(name, self.locals)
+        self.scope[name] = value
         return name
+
+    def ready(self, value: Any, dtype: Any) -> str:
+        """Return the name of a number that the program holds as an array."""
+        key = (repr(value), str(dtype))
+        if key not in self.numbers:
+            self.numbers[key] = self.free(f"n{len(self.numbers) + 1}", self.locals)
+            self.scope[self.numbers[key]] = value
+        return self.numbers[key]
 
     def type_of(self, x: Any) -> type:
         """Return the type that an argument will have."""
         return self.backend.array_types[0] if isinstance(x, Var) else type(self.native(x))
 
 
-def _subscript(index: Any) -> str:
+def check_finite(engine: Backend, x: Any, line: str) -> None:
+    """Raise FloatingPointError where `x`, made by this line, holds NaN or an infinity."""
+    wrong = astype(logical_not(isfinite(x)), "int32")
+    if (engine.extremes(wrong) or (0, 0))[1] == 0:  # also where an engine's own loop has no values to look at
+        return
+    size = math.prod(shape_of(x))
+    raise FloatingPointError(
+        f"`{line}` made {int(sum(wrong))} of {size} numbers NaN or infinite ({spec_of(x)}); "
+        "what it was given is finite"
+    )
+
+
+def _word(name: str) -> str:
+    """Return a name as one that Python takes."""
+    word = re.sub(r"\W+", "_", name)
+    return f"_{word}" if word[:1].isdigit() else word
+
+
+def subscript(index: Any) -> str:
     """Return an index as written between brackets; "" for a negative step, which an engine may lack."""
     words = []
     for part in index if type(index) is tuple else (index,):

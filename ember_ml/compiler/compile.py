@@ -5,47 +5,88 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import update_wrapper
+from os import PathLike
 from typing import Any
 
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
-from ember_ml.compiler.passes import expand, simplify, variables
+from ember_ml.compiler.entry import MISSED, NUMBERS, STATIC, argument_names, random_inputs, way_in
+from ember_ml.compiler.passes import variables
+from ember_ml.compiler.simplify import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.graph import Step, trace_graph
-from ember_ml.core.keys import take_key
 
 _LOG = logging.getLogger("ember_ml")
-_STATIC = (bool, str, bytes)
+WAYS = 8  # how many quick ways in are tried before arguments are looked up
 
 
 def compile(
-    f: Any, backend: str | Backend | None = None, *, jit: bool = True, verbose: bool = False
-) -> Compiled:
+    f: Any,
+    backend: str | Backend | None = None,
+    *,
+    jit: bool = True,
+    verbose: bool = False,
+    debug: bool = False,
+    without: Collection[str] = (),
+    shapes: dict[str, Any] | None = None,
+    constant_keys: dict[str, Any] | None = None,
+    data_keys: Iterable[str] = (),
+    trainable_keys: Iterable[str] = (),
+    discard_keys: Iterable[str] = (),
+    inference: bool = False,
+    file: str | PathLike | None = None,
+) -> Any:
     """Return `f`, a function of trees of arrays or a module, compiled for the engine of its arguments.
 
     A function keeps its signature; a module takes its parameters first: `compile(module)(params, *args)`.
     Within a gradient or another compiled function, and given a tensor that requires a gradient, it is as if
     `f` had been called. Each new combination of shapes, dtypes and static arguments (booleans, strings) is
     traced once; Python numbers are arguments like arrays, of the default dtype. Random ops draw anew at each
-    call. The result is thread-safe and pickles with its graphs. `jit=False` leaves the printed Python to run
-    as it is; `verbose` logs it at INFO.
+    call. The result is thread-safe and pickles with its graphs.
+
+    `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO; `without` names passes
+    to leave out (`ember_ml.compiler.PASSES`). With `debug`, each line is checked for the first NaN or
+    infinity, which raises a FloatingPointError that shows the line.
+
+    A `Model` becomes a `CompiledModel`, and the other settings are for models: `shapes` of inputs, where None
+    is any size; `constant_keys`, values that become part of the program; `data_keys`, never differentiated;
+    `trainable_keys`, inputs that are; `discard_keys`, outputs that are dropped with what serves them alone;
+    `inference`, without gradients; `file`, where the printed Python is written whenever some is made.
 
     >>> import numpy as np
     >>> from ember_ml import ops
-    >>> double = compile(lambda x: ops.add(x, x))
-    >>> double(np.ones(2, "float32"))
-    array([2., 2.], dtype=float32)
-    >>> print(double.source)
-    def evaluate(v0):
-        v1 = add(v0, v0)  # float32 (2,)
-        return (v1,)
+    >>> swish = compile(lambda x: ops.multiply(x, ops.tanh(x)))
+    >>> swish(np.zeros(2, "float32"))
+    array([0., 0.], dtype=float32)
+    >>> print(swish.source)
+    def evaluate(x):
+        tanh_1 = tanh(x)  # float32 (2,)
+        multiply(x, tanh_1, out=tanh_1)
+        return (tanh_1,)
     <BLANKLINE>
     """
-    return Compiled(f, None if backend is None else get_backend(backend), jit=jit, verbose=verbose)
+    engine = None if backend is None else get_backend(backend)
+    chosen = {
+        "shapes": shapes,
+        "constant_keys": constant_keys,
+        "data_keys": data_keys,
+        "trainable_keys": trainable_keys,
+        "discard_keys": discard_keys,
+        "inference": inference,
+        "file": file,
+    }
+    if (of_model := getattr(f, "compiled_for", None)) is not None:
+        how = {"jit": jit, "verbose": verbose, "debug": debug, "without": without}
+        return of_model(engine, how, **chosen)
+    if given := [name for name, value in chosen.items() if value]:
+        raise TypeError(
+            f"compile: {', '.join(given)} can be chosen for a Model alone, got {type(f).__name__}"
+        )
+    return Compiled(f, engine, jit=jit and not debug, verbose=verbose, debug=debug, without=tuple(without))
 
 
 jit = compile
@@ -57,21 +98,22 @@ class Specialisation:
 
     graph: Graph
     random: bool
-    backend: str
+    engine: Backend
+    options: dict = field(repr=False)  # jit, debug, plans
+    done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
     run: Callable = field(repr=False)
 
     def __reduce__(self) -> tuple:
-        return _rebuild, (self.graph, self.random, self.backend)
+        return _built, (self.graph, self.random, self.engine, self.options, self.done)
 
 
-def _rebuild(graph: Graph, random: bool, backend: str, jit: bool = True) -> Specialisation:
-    engine = get_backend(backend)
-    function, source = build(graph, engine)
-    whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
-    return Specialisation(
-        graph, random, backend, source, engine.jit(function, whole=whole) if jit else function
-    )
+def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: dict) -> Specialisation:
+    function, source, done["memory"] = build(graph, engine, debug=options["debug"], plans=options["plans"])
+    if options["jit"]:
+        whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
+        function = engine.jit(function, whole=whole)
+    return Specialisation(graph, random, engine, options, done, source, function)
 
 
 def _is_hosted(step: Step, engine: Backend) -> bool:
@@ -81,41 +123,54 @@ def _is_hosted(step: Step, engine: Backend) -> bool:
 class Compiled:
     """A compiled function. Its only state is an append-only map from argument kinds to specialisations."""
 
-    def __init__(self, f: Any, backend: Backend | None, *, jit: bool, verbose: bool):
+    def __init__(self, f: Any, backend: Backend | None, **options: Any):
         self.f = f
         self.backend = backend
-        self.jit, self.verbose = jit, verbose
+        self.options = options  # jit, verbose, debug, without
         self._call = getattr(f, "functional", f)  # a module is called with its parameters
         self._key = getattr(f, "compile_key", None)  # and what it is set to is part of the program
         self._made: dict[Any, Specialisation] = {}
+        self._ways: tuple[Callable, ...] = ()  # quick ways in, the newest first; see `entry`
         self._lock = threading.RLock()
         if getattr(f, "__name__", None):
-            update_wrapper(self, f)
+            update_wrapper(self, f, updated=())  # f may be compiled, and its state is its own
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute the function on trees of arrays."""
+        if not settings:
+            for way in self._ways:
+                out = way(args)
+                if out is not MISSED:
+                    return out
         leaves, structure = tree.flatten((args, settings) if settings else args)
-        wrapper, leaves, followed = _unwrapped(leaves)
+        wrapper, natives, followed = _unwrapped(leaves)
         if followed and self.f is not None:
             return self._call(*args, **settings)
         state = None if self._key is None else self._key()
-        chooser = _chooser(leaves) if self.backend is None else None
-        key = (structure, bool(settings), chooser, Defaults.float, state, *map(_leaf_key, leaves))
+        chooser = _chooser(natives) if self.backend is None else None
+        key = (structure, bool(settings), chooser, Defaults.float, state, *map(_leaf_key, natives))
         made = self._made.get(key)
         if made is None:
-            if self.f is not None and any(type(x) is Traced for x in leaves):  # in a tensor
+            if self.f is not None and any(type(x) is Traced for x in natives):  # in a tensor
                 return self._call(*args, **settings)
-            made = self._specialise(key, structure, leaves)
-        arrays = [x for x in leaves if type(x) not in _STATIC]
-        if any(type(x) in _NUMBERS for x in arrays):
-            engine = get_backend(made.backend)
-            arrays = [engine.array(x) if type(x) in _NUMBERS else x for x in arrays]
+            made = self._specialise(key, structure, natives)
+        if wrapper is None and not settings:
+            self._add_way(made, structure, leaves, state)
+        arrays = [x for x in natives if type(x) not in STATIC]
+        if any(type(x) in NUMBERS for x in arrays):
+            arrays = [made.engine.array(x) if type(x) in NUMBERS else x for x in arrays]
         if made.random:
-            arrays += _random_inputs(get_backend(made.backend))
+            arrays += random_inputs(made.engine)
         outs = made.run(*arrays)
         if wrapper is not None:
             outs = [wrapper.wrap(x) for x in outs]
         return tree.unflatten(made.graph.structure, outs)
+
+    def _add_way(self, made: Specialisation, structure: tuple, leaves: list, state: Any) -> None:
+        key = None if self._key is None else (self._key, state)
+        way = way_in(made, structure, leaves, None if self.backend else get_backend(), key)
+        with self._lock:
+            self._ways = (way, *self._ways[: WAYS - 1])
 
     @property
     def source(self) -> str:
@@ -138,7 +193,7 @@ class Compiled:
                 )
             engine = self._engine(leaves)
             with_settings = key[1]
-            places = [i for i, x in enumerate(leaves) if type(x) not in _STATIC]
+            places = [i for i, x in enumerate(leaves) if type(x) not in STATIC]
 
             def flat(*values: Any) -> Any:
                 full = list(leaves)
@@ -148,19 +203,22 @@ class Compiled:
                 args, settings = given if with_settings else (given, {})
                 return self._call(*args, **settings)
 
+            called = argument_names(self._call, structure, with_settings)
             with engine.activated():
-                specs = [_leaf_spec(leaves[i]) for i in places]
-                graph, _, random = trace_graph(flat, specs, expands=lambda op: False)
-                graph = simplify(expand(graph, lambda op: not engine.supplies(op)))
-            made = _rebuild(graph, random, engine.name, self.jit)
-            if self.verbose:
+                specs, names = [_leaf_spec(leaves[i]) for i in places], [called[i] for i in places]
+                graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=names)
+                graph, done = simplify(graph, engine, self.options["without"])
+            plans = "memory" not in self.options["without"]
+            options = {"jit": self.options["jit"], "debug": self.options["debug"], "plans": plans}
+            made = _built(graph, random, engine, options, done)
+            if self.options["verbose"]:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)
             self._made[key] = made
             return made
 
     def _engine(self, leaves: list) -> Backend:
         active = get_backend()
-        types = tuple({type(x) for x in leaves if type(x) not in _STATIC})
+        types = tuple({type(x) for x in leaves if type(x) not in STATIC})
         found = dispatch.interpreter_of("compile", types)
         if found is not None and not isinstance(found, Backend):
             raise TypeError(
@@ -179,38 +237,31 @@ class Compiled:
             kept = self.f
         except (pickle.PicklingError, AttributeError, TypeError):
             kept = None  # a lambda or a closure: the graphs still travel
-        return {
-            "f": kept,
-            "backend": self.backend and self.backend.name,
-            "jit": self.jit,
-            "made": dict(self._made),
-        }
+        return {"f": kept, "backend": self.backend, "options": self.options, "made": dict(self._made)}
 
     def __setstate__(self, state: dict) -> None:
-        backend = None if state["backend"] is None else get_backend(state["backend"])
-        self.__init__(state["f"], backend, jit=state["jit"], verbose=False)
+        self.__init__(state["f"], state["backend"], **state["options"])
         self._made = state["made"]
 
 
-_NUMBERS = (int, float, complex)
-
-
-def _chooser(leaves: list) -> str | None:
-    """Return the name of the active backend where it has a say: without arrays, or with one of its own."""
-    first = next((x for x in leaves if type(x) not in _STATIC and type(x) not in _NUMBERS), None)
+def _chooser(leaves: list) -> tuple | None:
+    """Return the name and settings of the active backend where it has a say: no arrays, or one of its own."""
+    first = next((x for x in leaves if type(x) not in STATIC and type(x) not in NUMBERS), None)
     active = get_backend()
-    return active.name if first is None or isinstance(first, active.array_types) else None
+    if first is None or isinstance(first, active.array_types):
+        return active.name, active.dtype, active.enable_optimizations
+    return None
 
 
 def _leaf_key(x: Any) -> Any:
     """Return what a program depends on: the value of a static argument, the kind of any other."""
-    if type(x) in _STATIC:
+    if type(x) in STATIC:
         return x
-    return type(x) if type(x) in _NUMBERS else (type(x), x.shape, x.dtype)
+    return type(x) if type(x) in NUMBERS else (type(x), x.shape, x.dtype)
 
 
 def _leaf_spec(x: Any) -> Spec:
-    if type(x) in _NUMBERS:
+    if type(x) in NUMBERS:
         return Spec((), Defaults.int if type(x) is int else as_dtype(type(x)), weak=True)
     return Spec(tuple(x.shape), as_dtype(x.dtype))
 
@@ -232,9 +283,3 @@ def _unwrapped(leaves: list) -> tuple[Any, list, bool]:
     pairs = list(zip(leaves, wrappers, strict=True))
     natives = [w.unwrap(x) if w else x for x, w in pairs]
     return next(filter(None, wrappers)), natives, any(w and w.follows(x) for x, w in pairs)
-
-
-def _random_inputs(engine: Backend) -> list:
-    """Return the next key of the process's stream, and the step number, as this engine's arrays."""
-    high, low, count = take_key()
-    return [engine.array([high, low], dtype="uint32"), engine.array(count, dtype="int32")]

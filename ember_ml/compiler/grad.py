@@ -6,11 +6,16 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from ember_ml.core import Op, spec_of, tree
+from ember_ml.compiler.batching import vmap
+from ember_ml.core import Op, Spec, spec_of, tree
+from ember_ml.core.batching import spread
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
+from ember_ml.core.graph import Step, trace_graph
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
+from ember_ml.core.trace import named
+from ember_ml.core.tree import merged
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -21,7 +26,7 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     jax.vjp.
     """
     leaves, structure = tree.flatten(primals)
-    leaves = [_as_float_array(x, "vjp") for x in leaves]
+    leaves = [as_float_array(x, "vjp") for x in leaves]
     found: dict[str, Any] = {}
 
     def flat(*values: Any) -> list:
@@ -57,20 +62,11 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
     >>> value_and_grad(lambda x: ops.sum(ops.square(x)))(np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
     """
-    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def run(*args: Any, **settings: Any) -> tuple:
-        def of_chosen(*chosen: Any) -> Any:
-            full = list(args)
-            for place, value in zip(places, chosen, strict=True):
-                full[place] = value
-            return f(*full, **settings)
-
-        for place in places:
-            if not -len(args) <= place < len(args):
-                raise ValueError(f"grad: argument {place} was asked for, but {len(args)} were given")
-        result = vjp(of_chosen, *(args[i] for i in places), has_aux=has_aux)
-        value, pull = result[:2]
+        of_chosen, chosen = with_chosen(f, argnums, args, settings, "grad")
+        result = vjp(of_chosen, *chosen, has_aux=has_aux)
+        value, pull = named(result[0], "value"), result[1]
         if spec_of(value).shape != ():
             raise ValueError(
                 f"grad: the function must return a single number, got shape {spec_of(value).shape}"
@@ -101,6 +97,21 @@ def grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False)
     return update_wrapper(run, f) if getattr(f, "__name__", None) else run
 
 
+def with_chosen(
+    f: Callable, argnums: int | tuple[int, ...], args: tuple, settings: dict, name: str
+) -> tuple[Callable, list]:
+    """Return `f` as a function of the arguments `argnums` alone, and these."""
+    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for place in places:
+        if not -len(args) <= place < len(args):
+            raise ValueError(f"{name}: argument {place} was asked for, but {len(args)} were given")
+
+    def of_chosen(*chosen: Any) -> Any:
+        return f(*merged(args, places, chosen), **settings)
+
+    return of_chosen, [args[i] for i in places]
+
+
 class custom_vjp:
     """A function with a gradient of your own: `@custom_vjp`, then `f.defvjp(forward, backward)`.
 
@@ -113,14 +124,15 @@ class custom_vjp:
         self.forward: Callable | None = None
         self.backward: Callable | None = None
         self._structures: dict[tuple, tuple] = {}  # of the result, by that of the arguments
-        update_wrapper(self, f)
+        update_wrapper(self, f, updated=())
 
         def definition(*arrays: Any, structure: tuple) -> None: ...
 
         definition.__name__ = (
             f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
         )
-        self._op = Op(definition, body=self._compute, linearize=self._linearize)
+        rules = {"spec": self._specs, "linearize": self._linearize, "batch": self._batch}
+        self._op = Op(definition, body=self._compute, **rules)
 
     def defvjp(self, forward: Callable, backward: Callable) -> None:
         """Set the forward and the backward rule."""
@@ -139,6 +151,22 @@ class custom_vjp:
     def _compute(self, *values: Any, structure: tuple) -> tuple:
         outs, self._structures[structure] = tree.flatten(self.f(*tree.unflatten(structure, values)))
         return tuple(outs)
+
+    def _specs(self, *values: Any, structure: tuple) -> tuple:
+        places = [i for i, x in enumerate(values) if type(x) is Spec]
+
+        def flat(*given: Any) -> tuple:
+            return self._compute(*merged(values, places, given), structure=structure)
+
+        # recorded and not inferred, since f may use operators, which specs have not
+        return trace_graph(flat, [values[i] for i in places], expands=lambda op: False)[0].out_specs
+
+    def _batch(self, step: Step, args: list, size: int) -> tuple:
+        assert self.forward is not None and self.backward is not None
+        of_all = custom_vjp(vmap(self.f))
+        of_all.defvjp(vmap(self.forward), vmap(self.backward))
+        rows = [spread(x, size) for x in args]
+        return tuple(tree.leaves(of_all(*tree.unflatten(step.attrs["structure"], rows))))
 
     def _linearize(self, wanted: list[bool], *values: Any, structure: tuple) -> tuple:
         assert self.forward is not None
@@ -171,7 +199,8 @@ def _aligned(parts: tuple, args: tuple) -> list:
     return out
 
 
-def _as_float_array(x: Any, name: str) -> Any:
+def as_float_array(x: Any, name: str) -> Any:
+    """Return x, a Python number as an array. Raises TypeError for what has no gradient."""
     if type(x) in SCALARS:
         x = TABLE["full"]((), float(x) if type(x) is int else x)
     if (dtype := spec_of(x).dtype).kind not in FLOATING:

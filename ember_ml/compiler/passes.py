@@ -1,25 +1,14 @@
-"""Rewrites of a graph that keep its meaning. Each is a function from graph to graph."""
+"""Passes that move, merge and drop steps. Each is a function from graph to graph of the same meaning."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ember_ml.core.graph import Graph, Step, Var, trace_graph
-from ember_ml.core.op import Op
-
-
-def expand(graph: Graph, dissolves: Callable[[Op], bool]) -> Graph:
-    """Return the graph with the composites that `dissolves` names replaced by their bodies, in loops too."""
-    if any(step.op.body is not None and dissolves(step.op) for step in graph.steps):
-        again, _, _ = trace_graph(graph, [v.spec for v in graph.inputs], expands=dissolves)
-        graph = Graph(again.inputs, again.steps, again.outputs, graph.structure, again.size)
-    return _map_bodies(graph, lambda body: expand(body, dissolves))
-
-
-def simplify(graph: Graph) -> Graph:
-    """Return the graph with repeated work merged and unused work dropped, in the bodies of loops too."""
-    return drop_unused(merge_repeated(_map_bodies(graph, simplify)))
+from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.op import op_named
+from ember_ml.core.spec import Spec
 
 
 def merge_repeated(graph: Graph) -> Graph:
@@ -36,7 +25,7 @@ def merge_repeated(graph: Graph) -> Graph:
             renamed[step.outs[0]] = args[0]
             continue
         attrs = step.attrs
-        key = (step.op.name, _name(args), _name(tuple(sorted(attrs.items()))))
+        key = (step.op.name, identity(args), identity(tuple(sorted(attrs.items()))))
         if key in known:
             renamed.update(zip(step.outs, known[key], strict=True))
             continue
@@ -54,6 +43,38 @@ def drop_unused(graph: Graph) -> Graph:
             kept.append(step)
             needed.update(variables(step.args))
     return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, graph.structure, graph.size)
+
+
+def keep_layout(graph: Graph) -> Graph:
+    """Write the transpose of a product as a product of transposes, so that no result comes out turned.
+
+    A weight stored (out, in) meets its input as x @ w.mT; so its gradient is g.mT @ x, and not (x.mT @ g).mT.
+    """
+    uses = Counter([v for step in graph.steps for v in variables(step.args)] + variables(graph.outputs))
+    turns = {s.args[0]: s for s in graph.steps if s.op.name == "matrix_transpose" and uses[s.args[0]] == 1}
+    maker: dict[Var, Step] = {}
+    steps, size, gone = [], graph.size, set()
+
+    def turned(x: Var) -> Var:
+        nonlocal size
+        if x in maker and maker[x].op.name == "matrix_transpose":
+            return maker[x].args[0]
+        shape = (*x.spec.shape[:-2], x.spec.shape[-1], x.spec.shape[-2])
+        out = Var(size, Spec(shape, x.spec.dtype))
+        size += 1
+        steps.append(Step(op_named("matrix_transpose"), (x,), {}, (out,), False))
+        return out
+
+    for step in graph.steps:
+        turn = turns.get(step.outs[0]) if step.op.name == "matmul" else None
+        if turn is not None and all(type(x) is Var and x.spec.ndim > 1 for x in step.args):
+            left, right = step.args
+            gone.add(turn)
+            step = Step(step.op, (turned(right), turned(left)), {}, turn.outs, False)
+        if step not in gone:
+            steps.append(step)
+            maker.update((v, step) for v in step.outs)
+    return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, size)
 
 
 def variables(args: Any) -> list[Var]:
@@ -77,7 +98,7 @@ def _swap(args: Any, renamed: dict[Var, Var]) -> Any:
     )
 
 
-def _map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
+def map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with the bodies of its loops and branches rewritten, a shared one once."""
     done: dict[int, Graph] = {}
 
@@ -93,10 +114,10 @@ def _map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
     return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, graph.size)
 
 
-def _name(x: Any) -> Any:
+def identity(x: Any) -> Any:
     """Return a hashable name of an argument: plain data by what it says, anything else by what it is."""
     if type(x) in (list, tuple):
-        return (type(x).__name__, *map(_name, x))
+        return (type(x).__name__, *map(identity, x))
     if x is None or isinstance(x, Var | str | bool | int | float | complex):
         return (type(x).__name__, repr(x) if isinstance(x, float | complex) else x)
     return repr(x) if isinstance(x, slice) or x is Ellipsis else id(x)

@@ -6,8 +6,10 @@ running it on traced values records it into another trace, which is how it is di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 from ember_ml.core import dispatch, tree
@@ -15,7 +17,7 @@ from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.op import Op, op_named
 from ember_ml.core.reverse import key_of
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import Node, Trace, Traced, new_trace, traced_in
+from ember_ml.core.trace import Node, Trace, Traced, named, new_trace, traced_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Var:
 
     index: int
     spec: Spec
+    name: str = field(default="", compare=False)  # what the printed program may call it
 
     def __str__(self) -> str:
         return f"v{self.index}"
@@ -64,16 +67,16 @@ class Graph:
         """
         env: list = [None] * self.size
         for var, value in zip(self.inputs, values, strict=True):
-            env[var.index] = value
+            env[var.index] = named(value, var.name)
         anchor = next((v for v in values if type(v) not in SCALARS), anchor)
         for step in self.steps:
             attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
             result = step.op.apply(*_fill(step.args, env), **attrs)
             if step.several:
                 for var, value in zip(step.outs, result, strict=True):
-                    env[var.index] = value
+                    env[var.index] = named(value, var.name)
             else:
-                env[step.outs[0].index] = result
+                env[step.outs[0].index] = named(result, step.outs[0].name)
         return _fill(self.outputs, env)
 
     def __str__(self) -> str:
@@ -106,18 +109,37 @@ def _fill(args: tuple, env: list) -> tuple:
     )
 
 
-def trace_graph(f: Callable, specs: Sequence, *, expands: Callable[[Op], bool]) -> tuple[Graph, list, bool]:
+def trace_graph(
+    f: Callable,
+    specs: Sequence,
+    *,
+    expands: Callable[[Op], bool],
+    names: Sequence[str] = (),
+    rules: Mapping[str, Callable] = MappingProxyType({}),
+) -> tuple[Graph, list, bool]:
     """Record `f(*inputs)` over `specs`; return its graph, what it captured outside, and whether it is random.
 
     A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of
     an outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.
     """
-    with new_trace(typed=True, expands=expands) as trace:
-        inputs = [trace.input(s) for s in specs]
+    with new_trace(typed=True, expands=expands, rules=rules) as trace:
+        inputs = [trace.input(s, name) for s, name in zip_longest(specs, names, fillvalue="")]
         outputs, structure = tree.flatten(f(*inputs))
     outputs = [traced_in(x) for x in outputs]
     graph, captured = build_graph(trace, [*inputs, *trace.key_inputs], outputs, structure)
     return graph, captured, bool(trace.key_inputs)
+
+
+def retraced(
+    graph: Graph,
+    *,
+    expands: Callable[[Op], bool] = lambda op: False,
+    rules: Mapping[str, Callable] = MappingProxyType({}),
+) -> Graph:
+    """Return the graph recorded once more: composites that `expands` names dissolved, `rules` applied."""
+    specs, names = [v.spec for v in graph.inputs], [v.name for v in graph.inputs]
+    again, _, _ = trace_graph(graph, specs, expands=expands, names=names, rules=rules)
+    return Graph(again.inputs, again.steps, again.outputs, graph.structure, again.size)
 
 
 def build_graph(
@@ -127,10 +149,15 @@ def build_graph(
     kept = needed_nodes(trace, outputs, stop={key_of(x) for x in inputs})
     numbered: dict[tuple[int, int], Var] = {}
     captured: dict[int, Any] = {}
+    seen = (x for node in kept for x in node.boxes)
+    names = {key_of(x): x.name for x in (*inputs, *seen, *outputs) if type(x) is Traced and x.name}
+
+    def variable(key: tuple[int, int], spec: Any) -> Var:
+        return numbered.setdefault(key, Var(len(numbered), spec, names.get(key, "")))
 
     def var(x: Any) -> Any:
         if type(x) is Traced and x.trace is trace:
-            return numbered.setdefault(key_of(x), Var(len(numbered), x.value))
+            return variable(key_of(x), x.value)
         if type(x) in (list, tuple):
             return [var(each) for each in x]
         if not _plain(x):
@@ -143,8 +170,7 @@ def build_graph(
         several = isinstance(node.value, tuple | list)
         args = tuple(var(a) for a in node.args)
         outs = tuple(
-            numbered.setdefault((id(node), i), Var(len(numbered), v))
-            for i, v in enumerate(node.value if several else (node.value,))
+            variable((id(node), i), v) for i, v in enumerate(node.value if several else (node.value,))
         )
         steps.append(Step(node.op, args, node.attrs, outs, several))
     graph = Graph(ins, tuple(steps), tuple(var(x) for x in outputs), structure, len(numbered))

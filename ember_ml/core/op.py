@@ -53,6 +53,7 @@ class Op:
     sequence: bool  # its first array parameter is a sequence of arrays, or variadic
     returns: type | None  # the named tuple in which several results come
     places: Callable | None  # (*args, **attrs) -> the `rules.Places` that eager code checks
+    batch: Callable | None  # what it does at many places at once, as `core.batching` calls it
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Op:
         sequence: bool = False,
         returns: type | None = None,
         places: Callable | None = None,
+        batch: Callable | None = None,
     ):
         self.name, self.define, self.body = define.__name__, define, body
         self.shape, self.dtype, self.spec = shape, dtype, spec
@@ -80,7 +82,7 @@ class Op:
         self.sequence = sequence or any(
             parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays
         )
-        self.returns, self.places = returns, places
+        self.returns, self.places, self.batch = returns, places, batch
         self._optional = [a for a in self.arrays if parameters[a].default is None]
         self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
         self._found: dict = {}
@@ -191,7 +193,7 @@ def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 
     Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`,
-    `sequence`, `returns`, `places`; the attributes of `Op` say what each is.
+    `sequence`, `returns`, `places`, `batch`; the attributes of `Op` say what each is.
     """
     return lambda define: _enter(Op(define, **rules_))
 

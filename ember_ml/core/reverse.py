@@ -16,7 +16,7 @@ from typing import Any
 from ember_ml.core.op import TABLE, Op
 from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import spec_of
-from ember_ml.core.trace import Node, Traced, new_trace, traced_in
+from ember_ml.core.trace import Node, Traced, name_of, named, new_trace, traced_in
 
 
 def dissolves(op: Op) -> bool:
@@ -99,6 +99,8 @@ def _accumulate(grads: dict, box: Any, part: Any) -> None:
         part = _to_dtype(part, target.dtype)
     key = key_of(box)
     grads[key] = TABLE["add"](grads[key], part) if key in grads else part
+    if name := name_of(box):
+        named(grads[key], f"d_{name}")
 
 
 def _to_dtype(part: Any, dtype: Any) -> Any:

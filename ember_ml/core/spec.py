@@ -38,4 +38,6 @@ def spec_of(x: Any) -> Any:
 
 def specs_of(args: Any) -> Any:
     """Return a tree of arrays as the same tree of `Spec`s."""
+    if type(args) is tuple and not any(isinstance(x, list | tuple | dict) for x in args):
+        return tuple(map(spec_of, args))
     return tree.map(spec_of, args)

@@ -7,10 +7,11 @@ Traces nest: a value of an outer trace is a constant to an inner one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from ember_ml.core import dispatch, tree
@@ -32,10 +33,10 @@ def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
 def is_computed_whole(op: Op, args: tuple) -> bool:
     """Whether an engine's own version of a composite lets dtypes meet as its body does, op by op.
 
-    It does for arguments of one real dtype that holds fractions.
+    It does for arguments of one real dtype that holds fractions, and where it says itself what it returns.
     """
     dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
-    return op.vjp is constant or (len(dtypes) == 1 and dtypes.pop().kind == "float")
+    return op.vjp is constant or op.spec is not None or (len(dtypes) == 1 and dtypes.pop().kind == "float")
 
 
 class Node:
@@ -58,12 +59,12 @@ class Node:
 class Traced(Operators):
     """A value on a tape. `value` is an array (gradient) or a `Spec` (compilation)."""
 
-    __slots__ = ("index", "node", "trace", "value")
+    __slots__ = ("index", "name", "node", "trace", "value")
     __array_ufunc__ = None  # so that NumPy leaves `array + traced` to us
     __hash__ = object.__hash__
 
-    def __init__(self, trace: Trace, value: Any, node: Node | None = None, index: int = 0):
-        self.trace, self.value, self.node, self.index = trace, value, node, index
+    def __init__(self, trace: Trace, value: Any, node: Node | None = None, index: int = 0, name: str = ""):
+        self.trace, self.value, self.node, self.index, self.name = trace, value, node, index, name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -132,10 +133,16 @@ class Traced(Operators):
 
 
 class Trace(Interpreter):
-    """One recording. `expands` says which composites dissolve into their bodies instead of being recorded."""
+    """One recording. `expands` says which composites dissolve into their bodies instead of being recorded.
 
-    def __init__(self, level: int, *, typed: bool, expands: Callable[[Op], bool]):
-        self.level, self.typed, self.expands = level, typed, expands
+    A typed trace may have `rules`, op name -> function of the op's arguments and settings, which returns what
+    says the same better, made of ops that join this trace, or None.
+    """
+
+    def __init__(
+        self, level: int, *, typed: bool, expands: Callable[[Op], bool], rules: Mapping[str, Callable]
+    ):
+        self.level, self.typed, self.expands, self.rules = level, typed, expands, rules
         self.nodes: list[Node] = []  # of a typed trace, in order
         self.key_inputs: list[
             Traced
@@ -149,9 +156,9 @@ class Trace(Interpreter):
         """Return the recorder of an op that was given no array: it joins this trace."""
         return lambda *args, **attrs: self.run(op, args, attrs)
 
-    def input(self, value: Any) -> Traced:
+    def input(self, value: Any, name: str = "") -> Traced:
         """Return a new variable of this trace."""
-        return Traced(self, value)
+        return Traced(self, value, name=name)
 
     def make_key(self) -> Any:
         """Return a random key computed from this trace's own key and step, which become its last inputs."""
@@ -195,10 +202,14 @@ class Trace(Interpreter):
         return self._box(Node(op, lay_flat(args), lowered, attrs, value, pull))
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
-        args = tree.map(dispatch.as_number, args)
+        args = tuple([a if type(a) in _PLAIN else tree.map(dispatch.as_number, a) for a in args])
         value = op.infer(tuple(self.lower(a) for a in args), attrs)  # a cast first could hide a wrong kind
         if op.body is None and op.spec is None:
             args = _cast(op, args, attrs, self)
+        if op.name in self.rules:
+            better = self.rules[op.name](*args, **attrs)
+            if better is not None and self.lower(better) == value:
+                return better
         node = Node(op, lay_flat(args), args, attrs, value)
         self.nodes.append(node)
         return self._box(node)
@@ -210,10 +221,12 @@ class Trace(Interpreter):
 
 
 @contextmanager
-def new_trace(*, typed: bool, expands: Callable[[Op], bool]) -> Iterator[Trace]:
+def new_trace(
+    *, typed: bool, expands: Callable[[Op], bool], rules: Mapping[str, Callable] = MappingProxyType({})
+) -> Iterator[Trace]:
     """Open a trace; a typed one also receives what is created without an array argument."""
     depth = _DEPTH.get() + 1
-    trace = Trace(2 + depth, typed=typed, expands=expands)
+    trace = Trace(2 + depth, typed=typed, expands=expands, rules=rules)
     depth_token = _DEPTH.set(depth)
     ambient_token = AMBIENT.set(trace) if typed else None
     try:
@@ -238,15 +251,25 @@ def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
     op_casts, _ = op.dtype(specs, attrs)
     if op_casts is None:
         return args
+    plain = all(type(x) in _PLAIN for x in args)
+    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
+        return args
     flat, shape = tree.flatten(args)
     wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
+    given = [trace.lower(x).dtype if type(x) not in SCALARS else None for x in flat]
     cast = [
-        TABLE["astype"](x, dtype=want)
-        if want is not None and type(x) not in SCALARS and trace.lower(x).dtype != want
-        else x
-        for x, want in zip(flat, wanted, strict=True)
+        TABLE["astype"](x, dtype=want) if want is not None and have not in (None, want) else x
+        for x, have, want in zip(flat, given, wanted, strict=True)
     ]
+    if type(op_casts) is tuple and any(g is not None for g in given):  # an engine takes numbers as it likes
+        met = [g for g, want in zip(given, wanted, strict=True) if want is not None and g is not None]
+        last = max((i for i, want in enumerate(wanted) if want is not None), default=None)
+        if not met and last is not None:
+            cast[last] = TABLE["full"]((), cast[last], dtype=wanted[last])
     return tree.unflatten(shape, cast)
+
+
+_PLAIN = frozenset({Traced, *SCALARS})
 
 
 class _Tracer(Interpreter):
@@ -268,6 +291,29 @@ def traced_in(x: Any) -> Any:
         return x
     inner = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue] - level 1 is EmberTensor's
     return inner if type(inner) is Traced else x
+
+
+def named(x: Any, name: str) -> Any:
+    """Return `x`; if it is traced and has no name yet, printed programs call it `name`."""
+    inner = traced_in(x)
+    while type(inner) is Traced:
+        inner.name = inner.name or name
+        inner = inner.value
+    return x
+
+
+def name_of(x: Any) -> str:
+    """Return the name that a traced value was given; "" for any other."""
+    name, inner = "", x
+    while type(inner) is Traced and not name:
+        name, inner = inner.name, inner.value
+    return name
+
+
+def made_by(x: Any, *names: str) -> Node | None:
+    """Return the record of how `x` was made, if it was traced and is the result of one of these ops."""
+    node = x.node if type(x) is Traced else None
+    return node if node is not None and node.op.name in names else None
 
 
 def _record(op: Op, *args: Any, **attrs: Any) -> Any:

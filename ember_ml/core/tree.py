@@ -6,7 +6,7 @@ Dicts are walked by sorted key. A structure is plain data: it compares, hashes a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 LEAF = ("leaf",)
@@ -49,6 +49,25 @@ def map(function: Callable, tree: Any, *rest: Any) -> Any:
         if other != shape:
             raise ValueError(f"trees differ in structure: {describe(shape)} and {describe(other)}")
     return unflatten(shape, [function(*each) for each in zip(first, *(o for o, _ in others), strict=True)])
+
+
+def merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
+    """Return `values` with `some` in these places."""
+    merged = list(values)
+    for i, x in zip(places, some, strict=True):
+        merged[i] = x
+    return merged
+
+
+def paths(structure: tuple) -> list[tuple]:
+    """Return where each leaf stands: the keys and places that lead to it."""
+    if structure == LEAF:
+        return [()]
+    if structure == NONE:
+        return []
+    kind, keys, children = structure
+    steps = keys or getattr(kind, "_fields", None) or range(len(children))
+    return [(step, *rest) for step, child in zip(steps, children, strict=True) for rest in paths(child)]
 
 
 def describe(structure: tuple) -> str:

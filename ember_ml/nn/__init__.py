@@ -2,6 +2,8 @@
 
 from ember_ml.nn import features as features
 from ember_ml.nn import tensor as tensor
+from ember_ml.nn.container import MLP as MLP
+from ember_ml.nn.container import Model as Model
 from ember_ml.nn.container import Sequential as Sequential
 from ember_ml.nn.functional import functional_call as functional_call
 from ember_ml.nn.modules import LTC as LTC
@@ -9,6 +11,7 @@ from ember_ml.nn.modules import AutoNCPMap as AutoNCPMap
 from ember_ml.nn.modules import BaseModule as BaseModule
 from ember_ml.nn.modules import CfC as CfC
 from ember_ml.nn.modules import CfCCell as CfCCell
+from ember_ml.nn.modules import Connection as Connection
 from ember_ml.nn.modules import Dense as Dense
 from ember_ml.nn.modules import Dropout as Dropout
 from ember_ml.nn.modules import FullyConnectedMap as FullyConnectedMap
@@ -18,6 +21,7 @@ from ember_ml.nn.modules import LTCCell as LTCCell
 from ember_ml.nn.modules import Module as Module
 from ember_ml.nn.modules import NCPMap as NCPMap
 from ember_ml.nn.modules import NeuronMap as NeuronMap
+from ember_ml.nn.modules import Operation as Operation
 from ember_ml.nn.modules import Parameter as Parameter
 from ember_ml.nn.modules import RandomMap as RandomMap
 from ember_ml.nn.modules import ReLU as ReLU
@@ -27,6 +31,7 @@ from ember_ml.nn.modules import Softplus as Softplus
 from ember_ml.nn.modules import Tanh as Tanh
 from ember_ml.nn.modules import WiredCfCCell as WiredCfCCell
 from ember_ml.nn.modules import get_activation as get_activation
+from ember_ml.nn.modules import node as node
 from ember_ml.nn.saving import load as load
 from ember_ml.nn.saving import save as save
 from ember_ml.tensor import EmberTensor as EmberTensor

@@ -17,6 +17,7 @@ from safetensors.numpy import save as serialised
 from ember_ml import ops
 from ember_ml.core.files import written_whole
 from ember_ml.nn.modules.activations import ACTIVATIONS
+from ember_ml.nn.modules.connection import Connection
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.wiring import NeuronMap, wiring_from_config
 from ember_ml.tensor.conversion import host
@@ -86,9 +87,17 @@ def describe(value: Any) -> Any:
         for name, function in ACTIVATIONS.items():
             if function is value:
                 return name
+        if (name := f"{value.__module__}:{value.__qualname__}").startswith("ember_ml.") and "<" not in name:
+            return {"function": name}
         raise TypeError(
             f"save: the function {value!r} has no name to be found by; pass an activation by name"
         )
+    if isinstance(value, Connection):
+        return {"key": value.name}
+    if isinstance(value, slice):
+        return {"slice": [value.start, value.stop, value.step]}
+    if value is Ellipsis:
+        return {"ellipsis": True}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"save: cannot write a setting of type {type(value).__name__}")
@@ -108,6 +117,14 @@ def build(data: Any) -> Any:
         return np.array(data["array"], data["dtype"])
     if "wiring" in data:
         return wiring_from_config(data["wiring"])
+    if "key" in data:
+        return Connection(data["key"])
+    if "slice" in data:
+        return slice(*data["slice"])
+    if "ellipsis" in data:
+        return ...
+    if "function" in data:
+        return _named(data["function"])
     module = _class_named(data["module"]).from_config(build(data["config"]))
     if not module.built and data["input_shape"] is not None:
         module.build(tuple(data["input_shape"]))
@@ -117,13 +134,18 @@ def build(data: Any) -> Any:
 
 def _class_named(name: str) -> type[Module]:
     """Return the class that a file names. Only our own are imported: a file must not run what it likes."""
+    found = _named(name)
+    if not (isinstance(found, type) and issubclass(found, Module)):
+        raise ValueError(
+            f"load: the file holds a {name}, which is not known; import the module that defines it first"
+        )
+    return found
+
+
+def _named(name: str) -> Any:
     where, _, path = name.partition(":")
     is_ours = where.partition(".")[0] == "ember_ml"
     found: Any = importlib.import_module(where) if is_ours else sys.modules.get(where)
     for part in path.split("."):
         found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, Module)):
-        raise ValueError(
-            f"load: the file holds a {name}, which is not known; import the module that defines it first"
-        )
     return found

@@ -17,6 +17,7 @@ from ember_ml.core.transforms import compute_convolution_shapes as compute_convo
 from ember_ml.core.transforms import next_fast_len as next_fast_len
 from ember_ml.ops.activation import celu as celu
 from ember_ml.ops.activation import elu as elu
+from ember_ml.ops.activation import gated as gated
 from ember_ml.ops.activation import gelu as gelu
 from ember_ml.ops.activation import glu as glu
 from ember_ml.ops.activation import hard_sigmoid as hard_sigmoid

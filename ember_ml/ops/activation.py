@@ -1,5 +1,6 @@
 """Activations: what neurons do to their sums."""
 
+from ember_ml.core.batching import along, elementwise
 from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, shape_of
@@ -26,7 +27,13 @@ from ember_ml.ops.special import erf
 from ember_ml.ops.trigonometry import tanh
 
 
-@composite(kinds=REAL, vjp=lambda g, out, x: (where(greater(out, 0), g, 0),))
+@composite(kinds=REAL, vjp=lambda g, out, x, gate: (gated(g, gate), None), batch=elementwise)
+def gated(x, gate, /):
+    """x where the gate is above 0, else 0: what the gradient of relu makes of a cotangent."""
+    return where(greater(gate, 0), x, 0)
+
+
+@composite(kinds=REAL, vjp=lambda g, out, x: (gated(g, out),), batch=elementwise)
 def relu(x, /):
     """max(x, 0). Its gradient at 0 is 0."""
     return maximum(x, 0)
@@ -38,14 +45,16 @@ def leaky_relu(x, /, negative_slope=0.01):
     return where(greater(x, 0), x, multiply(x, negative_slope))
 
 
-@composite(kinds=REAL, vjp=lambda g, out, x: (multiply(g, multiply(out, subtract(1, out))),))
+@composite(
+    kinds=REAL, vjp=lambda g, out, x: (multiply(g, multiply(out, subtract(1, out))),), batch=elementwise
+)
 def sigmoid(x, /):
     """1 / (1 + e**-x), exact in both tails."""
     e = exp(negative(maximum(x, negative(x))))
     return divide(where(greater(x, 0), 1.0, e), add(e, 1.0))
 
 
-@composite(kinds=REAL, vjp=lambda g, out, x: (multiply(g, sigmoid(x)),))
+@composite(kinds=REAL, vjp=lambda g, out, x: (multiply(g, sigmoid(x)),), batch=elementwise)
 def softplus(x, /):
     """log(1 + e**x), without overflow."""
     return logaddexp(x, 0.0)
@@ -154,7 +163,7 @@ def _softmax_vjp(g, out, x, axis):
     return (subtract(weighted, multiply(out, sum(weighted, axis=axis, keepdims=True))),)
 
 
-@composite(kinds=REAL, vjp=_softmax_vjp)
+@composite(kinds=REAL, vjp=_softmax_vjp, batch=along)
 def softmax(x, /, axis=-1):
     """e**x scaled to sum to 1 along an axis."""
     x = with_fractions(x)
@@ -165,6 +174,7 @@ def softmax(x, /, axis=-1):
 @composite(
     kinds=REAL,
     vjp=lambda g, out, x, axis: (subtract(g, multiply(exp(out), sum(g, axis=axis, keepdims=True))),),
+    batch=along,
 )
 def log_softmax(x, /, axis=-1):
     """log(softmax(x)), without overflow."""

@@ -18,7 +18,9 @@ from ember_ml.core.reverse import linearize
 from ember_ml.core.rules import kept, same
 from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
-from ember_ml.ops.scan_gradient import ScanGradient, merged, whole
+from ember_ml.core.tree import merged
+from ember_ml.ops.batching import branched, looped, scanned
+from ember_ml.ops.scan_gradient import ScanGradient, whole
 
 
 @primitive(shape=same, dtype=kept, vjp=constant)
@@ -171,7 +173,7 @@ def _linearize_scan(wanted, *arrays, body, consts, carry, length, reverse):
     return outs, lambda cotangents: plan.pull(arrays, outs, kept_values, cotangents, length, not reverse)
 
 
-@primitive(spec=_scan_specs, linearize=_linearize_scan)
+@primitive(spec=_scan_specs, linearize=_linearize_scan, batch=scanned)
 def flat_scan(*arrays, body, consts, carry, length, reverse):
     """The loop of `scan` on flat arrays: constants, first carry, xs; `body` maps these to carry and y."""
 
@@ -251,7 +253,7 @@ def _linearize_cond(wanted, pred, *arrays, branches):
     return outs, pull
 
 
-@primitive(spec=_cond_specs, linearize=_linearize_cond)
+@primitive(spec=_cond_specs, linearize=_linearize_cond, batch=branched)
 def flat_cond(*arrays, branches):
     """The choice of `cond` on flat arrays: the truth, then what both graphs take."""
 
@@ -325,6 +327,6 @@ def _linearize_while(wanted, *arrays, **settings):
     return flat_while(*arrays, **settings), pull
 
 
-@primitive(spec=_while_specs, linearize=_linearize_while)
+@primitive(spec=_while_specs, linearize=_linearize_while, batch=looped)
 def flat_while(*arrays, test, body, test_consts, consts):
     """The loop of `while_loop` on flat arrays: constants of the test, those of the body, the first carry."""

@@ -9,6 +9,7 @@ import math
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
+from ember_ml.ops.batching import convolved
 from ember_ml.ops.elementwise import add
 from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import flip, matrix_transpose, permute_dims, reshape
@@ -96,7 +97,7 @@ def _exchanged(x):
     return permute_dims(x, axes=(1, 0, *range(2, len(shape_of(x)))))
 
 
-@composite(vjp=_convolution_vjp)
+@composite(vjp=_convolution_vjp, batch=convolved)
 def convolution(x, weight, /, *, stride, padding, dilation, input_dilation, groups):
     """The sums of products of a kernel with each place of x, as `conv2d` has them, with every setting named.
 

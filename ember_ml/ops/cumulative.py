@@ -1,5 +1,6 @@
 """Totals so far, along an axis."""
 
+from ember_ml.core.batching import along
 from ember_ml.core.dtypes import NUMERIC
 from ember_ml.core.op import primitive
 from ember_ml.core.rules import accumulated, as_axis, axis_or_only, shape_of
@@ -27,7 +28,7 @@ def _sum_vjp(g, out, x, axis, dtype, include_initial):
     return (flip(cumulative_sum(flip(late, axis=at), axis=at), axis=at),)
 
 
-@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, vjp=_sum_vjp)
+@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, vjp=_sum_vjp, batch=along)
 def cumulative_sum(x, /, axis=None, *, dtype=None, include_initial=False):
     """The running sum along an axis, the value at that place included; 0 first if `include_initial`.
 
@@ -57,7 +58,7 @@ def _prod_vjp(g, out, x, axis, dtype, include_initial):
     return (permute_dims(multiply(before, sums), axes=inverse_order(order, len(order))),)
 
 
-@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp)
+@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp, batch=along)
 def cumulative_prod(x, /, axis=None, *, dtype=None, include_initial=False):
     """The running product along an axis, the value at that place included; 1 first if `include_initial`.
 

@@ -6,6 +6,7 @@ MLX raises when the values are asked for or gives what it has.
 
 from typing import Any, NamedTuple
 
+from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import NUMERIC, as_dtype, complex64, complex128, inexact, promote, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.reverse import conjugated
@@ -155,7 +156,7 @@ def _cholesky_rule(g, out, x, upper):
     return (multiply(solve(adjoint(lower), adjoint(half)), 0.5),)
 
 
-@primitive(shape=square_matrices, dtype=floating, kinds=NUMERIC, vjp=as_seen(_cholesky_rule))
+@primitive(shape=square_matrices, dtype=floating, kinds=NUMERIC, vjp=as_seen(_cholesky_rule), batch=last_axes)
 def cholesky(x, /, upper=False):
     """The triangular L with L @ L^H = x; with `upper` U = L^H, so that U^H @ U = x.
 
@@ -185,7 +186,12 @@ def _like(x, y):
 
 
 @primitive(
-    shape=_values_and_vectors, dtype=_real_and_own, kinds=NUMERIC, returns=EighResult, vjp=as_seen(_eigh_rule)
+    shape=_values_and_vectors,
+    dtype=_real_and_own,
+    kinds=NUMERIC,
+    returns=EighResult,
+    vjp=as_seen(_eigh_rule),
+    batch=last_axes,
 )
 def eigh(x, /):
     """The eigenvalues, ascending, and orthonormal eigenvectors of a symmetric (Hermitian) matrix.
@@ -201,7 +207,7 @@ def _by_eigh(wanted, x):
     return values, lambda g: as_seen(_eigh_rule)((g, None), (values, vectors), x)
 
 
-@primitive(shape=_values, dtype=_real_floating, kinds=NUMERIC, linearize=_by_eigh)
+@primitive(shape=_values, dtype=_real_floating, kinds=NUMERIC, linearize=_by_eigh, batch=last_axes)
 def eigvalsh(x, /):
     """The eigenvalues, ascending, of a symmetric (Hermitian) matrix; the lower triangle alone is read."""
 
@@ -227,6 +233,7 @@ def _eig_rule(g, out, x):
     kinds=NUMERIC,
     returns=EigResult,
     vjp=as_seen(_eig_rule),
+    batch=last_axes,
 )
 def eig(x, /):
     """The eigenvalues and eigenvectors of any square matrix, complex always, in the engine's order.
@@ -240,7 +247,7 @@ def _by_eig(wanted, x):
     return values, lambda g: as_seen(_eig_rule)((g, None), (values, vectors), x)
 
 
-@primitive(shape=_values, dtype=_complex_floating, kinds=NUMERIC, linearize=_by_eig)
+@primitive(shape=_values, dtype=_complex_floating, kinds=NUMERIC, linearize=_by_eig, batch=last_axes)
 def eigvals(x, /):
     """The eigenvalues of any square matrix, complex always, in the engine's order."""
 
@@ -292,7 +299,9 @@ def _tall_qr_rule(g_q, g_r, q, r):
     return adjoint(solve(r, adjoint(add(g_apart, matmul(q, inner)))))
 
 
-@primitive(shape=_qr_shapes, dtype=floating, kinds=NUMERIC, returns=QRResult, vjp=as_seen(_qr_rule))
+@primitive(
+    shape=_qr_shapes, dtype=floating, kinds=NUMERIC, returns=QRResult, vjp=as_seen(_qr_rule), batch=last_axes
+)
 def qr(x, /, mode="reduced"):
     """Q @ R = x for an orthonormal Q and an upper triangular R; the signs (phases) are the engine's.
 
@@ -366,7 +375,14 @@ def _apart(g, u, k):
     return subtract(out, matmul(rest, matmul(adjoint(g_rest), u1)))
 
 
-@primitive(shape=_svd_shapes, dtype=_own_and_real, kinds=NUMERIC, returns=SVDResult, vjp=as_seen(_svd_rule))
+@primitive(
+    shape=_svd_shapes,
+    dtype=_own_and_real,
+    kinds=NUMERIC,
+    returns=SVDResult,
+    vjp=as_seen(_svd_rule),
+    batch=last_axes,
+)
 def svd(x, /, full_matrices=True):
     """The singular value decomposition x = U @ diag(S) @ Vh, S descending.
 
@@ -381,6 +397,8 @@ def _by_svd(wanted, x):
     return out.S, lambda g: as_seen(_svd_rule)((None, g, None), tuple(out), x, full_matrices=False)
 
 
-@primitive(shape=lambda x: _svd_shapes(x)[1], dtype=_real_floating, kinds=NUMERIC, linearize=_by_svd)
+@primitive(
+    shape=lambda x: _svd_shapes(x)[1], dtype=_real_floating, kinds=NUMERIC, linearize=_by_svd, batch=last_axes
+)
 def svdvals(x, /):
     """The singular values (..., min(n, m)), descending."""

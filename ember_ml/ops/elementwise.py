@@ -2,6 +2,7 @@
 
 import sys
 
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import BITS, FLOATING, NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
@@ -9,7 +10,6 @@ from ember_ml.core.rules import broadcast, chosen, floating, magnitude, promoted
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or, not_equal
 
-NUMBERS = (int, float, complex)
 LOG2, LOG10 = 0.6931471805599453, 2.302585092994046
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 
@@ -48,12 +48,12 @@ def divide(x1, x2, /):
 
 def _power_vjp(g, out, x1, x2):
     by_exponent = None
-    if not isinstance(x2, NUMBERS):
+    if type(x2) not in SCALARS:
         varies = not_equal(x1, 0) if is_complex(x1) else greater(x1, 0)
         by_exponent = where(varies, multiply(multiply(g, out), log(where(varies, x1, 1))), 0)
     by_base = None
-    if not isinstance(x1, NUMBERS):
-        lower = x2 - 1 if isinstance(x2, NUMBERS) else subtract(x2, 1)
+    if type(x1) not in SCALARS:
+        lower = x2 - 1 if type(x2) in SCALARS else subtract(x2, 1)
         by_base = multiply(g, multiply(power(x1, lower), x2))
     return by_base, by_exponent
 
@@ -301,7 +301,7 @@ def isclose(x1, x2, /, rtol=1e-5, atol=1e-8, equal_nan=False):
 
 
 def _distance(x1, x2):
-    kinds = {as_dtype(x.dtype).kind for x in (x1, x2) if type(x) not in (bool, *NUMBERS)}
+    kinds = {as_dtype(x.dtype).kind for x in (x1, x2) if type(x) not in SCALARS}
     if "uint" in kinds:  # below 0 they wrap around
         return subtract(maximum(x1, x2), minimum(x1, x2))
     return abs(subtract(x1, x2))

@@ -4,6 +4,7 @@
 square root in both. Transforms are linear and symmetric, so the tape goes back by the same transform.
 """
 
+from ember_ml.core.batching import over_axes
 from ember_ml.core.dtypes import (
     NUMERIC,
     REAL,
@@ -98,7 +99,7 @@ def _irfftn_vjp(g, out, x, s, axes, norm):
     return (_resized(_weighed(spectrum, 2.0, sizes[-1], over[-1]), shape_of(x)),)
 
 
-@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_fftn_vjp)
+@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_fftn_vjp, batch=over_axes)
 def fftn(x, /, s=None, axes=None, norm="backward"):
     """The transform over several axes (all without `s` and `axes`), of `s` points along them.
 
@@ -106,17 +107,17 @@ def fftn(x, /, s=None, axes=None, norm="backward"):
     """
 
 
-@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_ifftn_vjp)
+@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_ifftn_vjp, batch=over_axes)
 def ifftn(x, /, s=None, axes=None, norm="backward"):
     """The inverse of `fftn`."""
 
 
-@primitive(shape=_halved, dtype=_spectral, kinds=REAL, vjp=_rfftn_vjp)
+@primitive(shape=_halved, dtype=_spectral, kinds=REAL, vjp=_rfftn_vjp, batch=over_axes)
 def rfftn(x, /, s=None, axes=None, norm="backward"):
     """The transform of real data over several axes: of the last one, the n // 2 + 1 bins that tell all."""
 
 
-@primitive(shape=_unhalved, dtype=_temporal, kinds=NUMERIC, vjp=_irfftn_vjp)
+@primitive(shape=_unhalved, dtype=_temporal, kinds=NUMERIC, vjp=_irfftn_vjp, batch=over_axes)
 def irfftn(x, /, s=None, axes=None, norm="backward"):
     """The inverse of `rfftn`; give `s` where the last axis was odd, else it is taken to be 2 (m - 1)."""
 

@@ -1,5 +1,6 @@
 """Ops that read and write places of an array. Arrays are values: writing returns a new one."""
 
+from ember_ml.core.batching import indexed
 from ember_ml.core.dtypes import NUMERIC, REAL, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -16,6 +17,7 @@ from ember_ml.core.rules import (
 )
 from ember_ml.core.spec import Spec
 from ember_ml.core.trace import Traced, constant, traced_in
+from ember_ml.ops.batching import put, taken
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import arange, astype, zeros_like
 from ember_ml.ops.elementwise import divide, multiply
@@ -25,6 +27,7 @@ from ember_ml.ops.elementwise import divide, multiply
     shape=index_shape,
     dtype=kept,
     vjp=lambda g, out, x, index: (slice_update(zeros_like(x, dtype=g.dtype), g, index=index),),
+    batch=indexed,
 )
 def getitem(x, /, index):
     """x[index] for an index of integers, slices, None and Ellipsis, known when the program is written."""
@@ -46,6 +49,7 @@ def _into_first(args, attrs):
     shape=_writable,
     dtype=_into_first,
     vjp=lambda g, out, x, updates, index: (slice_update(g, 0, index=index), getitem(g, index=index)),
+    batch=indexed,
 )
 def slice_update(x, updates, /, index):
     """A copy of x in which x[index] is `updates`, broadcast to that region and cast to x's dtype."""
@@ -93,6 +97,7 @@ def known_integer(x, reason):
         index_add(zeros_like(x, dtype=g.dtype), indices, g, axis=axis),
         None,
     ),
+    batch=taken,
 )
 def take(x, indices, /, axis=0):
     """The slices of x at integer `indices` along an axis; negative ones count from the end.
@@ -122,6 +127,7 @@ def _into_first_by_place(args, attrs):
     kinds=NUMERIC,
     places=along_axis,
     vjp=lambda g, out, x, indices, updates, axis: (g, None, take(g, indices, axis=axis)),
+    batch=put,
 )
 def index_add(x, indices, updates, /, axis=0):
     """A copy of x with `updates` added at integer `indices` along an axis; repeated indices add up.
@@ -139,7 +145,12 @@ def _to_the_chosen(g, out, x, indices, updates, axis):
 
 
 @primitive(
-    shape=region_written, dtype=_into_first_by_place, kinds=REAL, places=along_axis, vjp=_to_the_chosen
+    shape=region_written,
+    dtype=_into_first_by_place,
+    kinds=REAL,
+    places=along_axis,
+    vjp=_to_the_chosen,
+    batch=put,
 )
 def index_max(x, indices, updates, /, axis=0):
     """A copy of x in which a slice is the larger of itself and all `updates` that `indices` send there.
@@ -149,7 +160,12 @@ def index_max(x, indices, updates, /, axis=0):
 
 
 @primitive(
-    shape=region_written, dtype=_into_first_by_place, kinds=REAL, places=along_axis, vjp=_to_the_chosen
+    shape=region_written,
+    dtype=_into_first_by_place,
+    kinds=REAL,
+    places=along_axis,
+    vjp=_to_the_chosen,
+    batch=put,
 )
 def index_min(x, indices, updates, /, axis=0):
     """A copy of x in which a slice is the smaller of itself and all `updates` that `indices` send there.

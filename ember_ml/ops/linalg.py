@@ -4,6 +4,7 @@ import math
 from operator import index as as_integer
 from typing import Any, NamedTuple
 
+from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import NUMERIC, as_dtype, real_of
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, reduced, shape_of
@@ -79,7 +80,7 @@ def _pinv_rule(g, out, x, rtol):
     return subtract(both, matmul(matmul(far, g), far)), None
 
 
-@composite(kinds=NUMERIC, arrays=("x", "rtol"), vjp=as_seen(_pinv_rule))
+@composite(kinds=NUMERIC, arrays=("x", "rtol"), vjp=as_seen(_pinv_rule), batch=last_axes)
 def pinv(x, /, rtol=None):
     """The pseudo-inverse (Moore-Penrose) of matrices (..., n, m) -> (..., m, n).
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+from ember_ml.core.batching import folded
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
@@ -69,13 +70,13 @@ def _to_maxima(ndim):
     return vjp
 
 
-@composite(vjp=_to_maxima(1))
+@composite(vjp=_to_maxima(1), batch=folded)
 def max_pool1d(x, /, kernel_size: Each, stride: Each | None = None, padding: Each = 0):
     """The largest value of each window over the last axis, as `max_pool2d` over two."""
     return _max_pool(x, kernel_size, stride, padding, 1)
 
 
-@composite(vjp=_to_maxima(2))
+@composite(vjp=_to_maxima(2), batch=folded)
 def max_pool2d(x, /, kernel_size: Each, stride: Each | None = None, padding: Each = 0):
     """The largest value of each window over the last two axes, as torch.nn.functional.max_pool2d.
 
@@ -87,7 +88,7 @@ def max_pool2d(x, /, kernel_size: Each, stride: Each | None = None, padding: Eac
     return _max_pool(x, kernel_size, stride, padding, 2)
 
 
-@composite(vjp=_to_maxima(3))
+@composite(vjp=_to_maxima(3), batch=folded)
 def max_pool3d(x, /, kernel_size: Each, stride: Each | None = None, padding: Each = 0):
     """The largest value of each window over the last three axes, as `max_pool2d` over two."""
     return _max_pool(x, kernel_size, stride, padding, 3)

@@ -2,6 +2,7 @@
 
 import math
 
+from ember_ml.core.batching import Batched, products, unboxed
 from ember_ml.core.dtypes import NUMERIC, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
@@ -11,6 +12,8 @@ from ember_ml.ops.elementwise import multiply, subtract
 from ember_ml.ops.indexing import getitem, slice_update
 from ember_ml.ops.reduction import sum
 from ember_ml.ops.shape import broadcast_to, expand_dims, matrix_transpose, permute_dims, reshape, stack
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _matmul_vjp(g, out, x1, x2):
@@ -32,7 +35,7 @@ def _matmul_vjp(g, out, x1, x2):
     return left, matmul(matrix_transpose(x1), g)
 
 
-@primitive(shape=contracted, kinds=NUMERIC, vjp=_matmul_vjp)
+@primitive(shape=contracted, kinds=NUMERIC, vjp=_matmul_vjp, batch=products)
 def matmul(x1, x2, /):
     """The matrix product (..., n, k) @ (..., k, m) -> (..., n, m); leading axes broadcast.
 
@@ -46,7 +49,7 @@ def _indices(subscripts, ndims):
     names = inputs.split(",")
     if len(names) != len(ndims):
         raise ValueError(f"{subscripts!r} names {len(names)} operands, got {len(ndims)}")
-    free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
+    free = [c for c in _LETTERS if c not in subscripts]
     widest = max((n - len(s) + 3 for s, n in zip(names, ndims, strict=True) if "..." in s), default=0)
     dots = "".join(free[:widest])
     full = []
@@ -95,7 +98,14 @@ def _einsum_vjp(g, out, *operands, subscripts):
     return tuple(parts)
 
 
-@primitive(shape=_einsum_shape, kinds=NUMERIC, vjp=_einsum_vjp, arrays=("operands",))
+def _einsum_at_places(step, args, size):
+    names, out = _indices(step.attrs["subscripts"], [len(shape_of(x)) for x in args])
+    new = next(c for c in _LETTERS if not any(c in name for name in names))
+    full = (new + name if type(x) is Batched else name for x, name in zip(args, names, strict=True))
+    return einsum(f"{','.join(full)}->{new}{out}", *map(unboxed, args))
+
+
+@primitive(shape=_einsum_shape, kinds=NUMERIC, vjp=_einsum_vjp, arrays=("operands",), batch=_einsum_at_places)
 def einsum(subscripts, /, *operands):
     """The sum of products that `subscripts` describes, as in `einsum("ij,jk->ik", x, y)`."""
 

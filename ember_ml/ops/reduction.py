@@ -2,6 +2,7 @@
 
 import math
 
+from ember_ml.core.batching import along
 from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -52,6 +53,7 @@ def _keep(g, x, axis, keepdims):
     shape=reduced,
     dtype=accumulated,
     vjp=lambda g, out, x, axis, keepdims, dtype: (_spread(g, x, axis, keepdims),),
+    batch=along,
 )
 def sum(x, /, axis=None, keepdims=False, *, dtype=None):
     """The sum; 0 of nothing. Integers are summed in 64 bits unless `dtype` says otherwise."""
@@ -75,7 +77,7 @@ def _before(rows):
     return getitem(cumulative_prod(rows, axis=-1, include_initial=True), index=(..., slice(None, -1)))
 
 
-@primitive(shape=reduced, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp)
+@primitive(shape=reduced, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp, batch=along)
 def prod(x, /, axis=None, keepdims=False, *, dtype=None):
     """The product; 1 of nothing. Integers are multiplied in 64 bits unless `dtype` says otherwise."""
 
@@ -116,22 +118,22 @@ def _to_extremes(g, out, x, axis, keepdims):
     return (multiply(divide(_keep(g, x, axis, keepdims), sum(hit, axis=axis, keepdims=True)), hit),)
 
 
-@primitive(shape=reduced_not_empty, dtype=kept, kinds=REAL, vjp=_to_extremes)
+@primitive(shape=reduced_not_empty, dtype=kept, kinds=REAL, vjp=_to_extremes, batch=along)
 def max(x, /, axis=None, keepdims=False):
     """The largest value. Equal ones share the gradient."""
 
 
-@primitive(shape=reduced_not_empty, dtype=kept, kinds=REAL, vjp=_to_extremes)
+@primitive(shape=reduced_not_empty, dtype=kept, kinds=REAL, vjp=_to_extremes, batch=along)
 def min(x, /, axis=None, keepdims=False):
     """The smallest value. Equal ones share the gradient."""
 
 
-@primitive(shape=reduced, dtype=truth, vjp=constant)
+@primitive(shape=reduced, dtype=truth, vjp=constant, batch=along)
 def any(x, /, axis=None, keepdims=False):
     """Whether any value is true (or not 0)."""
 
 
-@primitive(shape=reduced, dtype=truth, vjp=constant)
+@primitive(shape=reduced, dtype=truth, vjp=constant, batch=along)
 def all(x, /, axis=None, keepdims=False):
     """Whether every value is true (or not 0)."""
 
@@ -142,12 +144,12 @@ def allclose(x1, x2, /, rtol=1e-5, atol=1e-8, equal_nan=False):
     return all(isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
-@primitive(shape=reduced_not_empty, dtype=index, kinds=REAL, vjp=constant)
+@primitive(shape=reduced_not_empty, dtype=index, kinds=REAL, vjp=constant, batch=along)
 def argmax(x, /, axis=None, keepdims=False):
     """Where the largest value is, the first if there are several; in the flattened array without an axis."""
 
 
-@primitive(shape=reduced_not_empty, dtype=index, kinds=REAL, vjp=constant)
+@primitive(shape=reduced_not_empty, dtype=index, kinds=REAL, vjp=constant, batch=along)
 def argmin(x, /, axis=None, keepdims=False):
     """Where the smallest value is, the first if there are several; in the flattened array without an axis."""
 

@@ -12,6 +12,7 @@ from ember_ml.core.op import TABLE, Op
 from ember_ml.core.reverse import key_of, linearize
 from ember_ml.core.spec import spec_of
 from ember_ml.core.trace import Trace, Traced, new_trace
+from ember_ml.core.tree import merged
 
 
 def whole(op: Op) -> bool:
@@ -178,14 +179,6 @@ def _total(parts: list) -> Any:
     for part in parts[1:]:
         total = TABLE["add"](total, part)
     return total
-
-
-def merged(values: Sequence, places: Sequence[int], some: Sequence) -> list:
-    """Return `values` with `some` in these places."""
-    merged = list(values)
-    for i, x in zip(places, some, strict=True):
-        merged[i] = x
-    return merged
 
 
 def _boundary(

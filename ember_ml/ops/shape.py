@@ -2,6 +2,7 @@
 
 import math
 
+from ember_ml.core.batching import along, joined, last_axes, permuted, with_shape
 from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -21,7 +22,12 @@ from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem
 
 
-@primitive(shape=reshaped, dtype=kept, vjp=lambda g, out, x, shape, copy: (reshape(g, shape=shape_of(x)),))
+@primitive(
+    shape=reshaped,
+    dtype=kept,
+    vjp=lambda g, out, x, shape, copy: (reshape(g, shape=shape_of(x)),),
+    batch=with_shape,
+)
 def reshape(x, /, shape, *, copy=None):
     """The same values, row by row, in another shape; one size may be -1 and is worked out.
 
@@ -47,6 +53,7 @@ def inverse_order(axes, ndim):
     shape=_permuted,
     dtype=kept,
     vjp=lambda g, out, x, axes: (permute_dims(g, axes=inverse_order(axes, len(shape_of(x)))),),
+    batch=permuted,
 )
 def permute_dims(x, /, axes):
     """The axes in another order: axis i of the result is axis axes[i] of x."""
@@ -86,7 +93,9 @@ def _last_two_exchanged(x, **_):
     return (*shape[:-2], shape[-1], shape[-2])
 
 
-@primitive(shape=_last_two_exchanged, dtype=kept, vjp=lambda g, out, x: (matrix_transpose(g),))
+@primitive(
+    shape=_last_two_exchanged, dtype=kept, vjp=lambda g, out, x: (matrix_transpose(g),), batch=last_axes
+)
 def matrix_transpose(x, /):
     """The last two axes exchanged."""
 
@@ -144,7 +153,7 @@ def _stretched(x, shape, **_):
     return wanted
 
 
-@primitive(shape=_stretched, dtype=kept, vjp=lambda g, out, x, shape: (g,))
+@primitive(shape=_stretched, dtype=kept, vjp=lambda g, out, x, shape: (g,), batch=with_shape)
 def broadcast_to(x, /, shape):
     """The array repeated along axes of size 1 and along new leading axes."""
 
@@ -178,7 +187,7 @@ def _cut(g, out, arrays, axis):
     return (parts,)
 
 
-@primitive(shape=_concatenated, sequence=True, vjp=_cut)
+@primitive(shape=_concatenated, sequence=True, vjp=_cut, batch=joined)
 def concat(arrays, /, axis=0):
     """A sequence of arrays joined along an axis that they have; None lays each flat first."""
 
@@ -194,7 +203,7 @@ def _slices(g, out, arrays, axis):
     return ([getitem(g, index=(*(slice(None),) * at, i)) for i in range(len(arrays))],)
 
 
-@primitive(shape=_stacked, sequence=True, vjp=_slices)
+@primitive(shape=_stacked, sequence=True, vjp=_slices, batch=joined)
 def stack(arrays, /, axis=0):
     """A sequence of arrays of one shape joined along a new axis."""
 
@@ -222,7 +231,7 @@ def _filled_up(g, out):
     return [zeros(shape_of(o), dtype=dtype, like=o) if p is None else p for p, o in zip(g, out, strict=True)]
 
 
-@composite(vjp=lambda g, out, x, axis: (stack(_filled_up(g, out), axis=axis),))
+@composite(vjp=lambda g, out, x, axis: (stack(_filled_up(g, out), axis=axis),), batch=along)
 def unstack(x, /, *, axis=0):
     """The slices of an array along an axis, as a tuple; `stack` puts them together again."""
     at = as_axis(axis, len(shape_of(x)))
@@ -233,7 +242,7 @@ def _joined(g, out, x, indices_or_sections, axis):
     return (concat(_filled_up(g, out), axis=axis),)
 
 
-@composite(vjp=_joined)
+@composite(vjp=_joined, batch=along)
 def split(x, /, indices_or_sections, axis=0):
     """The parts of an array along an axis, as a tuple: that many equal ones, or cut at the places given."""
     at = as_axis(axis, len(shape_of(x)))
@@ -256,6 +265,6 @@ def _flippable(x, axis=None, **_):
     return same(x)
 
 
-@primitive(shape=_flippable, dtype=kept, vjp=lambda g, out, x, axis: (flip(g, axis=axis),))
+@primitive(shape=_flippable, dtype=kept, vjp=lambda g, out, x, axis: (flip(g, axis=axis),), batch=along)
 def flip(x, /, axis=None):
     """The values along an axis (or along all) in reverse order."""

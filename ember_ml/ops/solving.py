@@ -6,6 +6,7 @@ the values are asked for. Determinants are 0 everywhere.
 
 from typing import Any, NamedTuple
 
+from ember_ml.core.batching import last_axes, products
 from ember_ml.core.dtypes import NUMERIC, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.rules import broadcast_shapes, floating, shape_of
@@ -50,7 +51,7 @@ def _solve_vjp(g, out, x1, x2):
     return by_matrix, by_right
 
 
-@primitive(shape=_solved, dtype=floating, kinds=NUMERIC, vjp=_solve_vjp)
+@primitive(shape=_solved, dtype=floating, kinds=NUMERIC, vjp=_solve_vjp, batch=products)
 def solve(x1, x2, /):
     """The solution x of x1 @ x = x2 for square x1 (..., n, n).
 
@@ -64,7 +65,7 @@ def _inv_vjp(g, out, x):
     return (negative(matmul(matmul(turned, g), turned)),)
 
 
-@primitive(shape=_square, dtype=floating, kinds=NUMERIC, vjp=_inv_vjp)
+@primitive(shape=_square, dtype=floating, kinds=NUMERIC, vjp=_inv_vjp, batch=last_axes)
 def inv(x, /):
     """The inverse of square matrices (..., n, n). Raises where one is singular, or gives inf and NaN."""
 
@@ -79,6 +80,7 @@ def _by_matrix(factors, x):
     dtype=floating,
     kinds=NUMERIC,
     vjp=lambda g, out, x: (_by_matrix(multiply(g, out), x),),
+    batch=last_axes,
 )
 def det(x, /):
     """The determinant of square matrices (..., n, n) -> (...,); its gradient asks for invertible ones."""
@@ -103,6 +105,7 @@ def _own_and_real(args, attrs):
     kinds=NUMERIC,
     returns=SlogdetResult,
     vjp=_slogdet_vjp,
+    batch=last_axes,
 )
 def slogdet(x, /):
     """The sign and the logarithm of the size of the determinant, where the determinant itself would overflow.

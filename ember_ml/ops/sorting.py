@@ -2,10 +2,12 @@
 
 from typing import Any, NamedTuple
 
+from ember_ml.core.batching import along
 from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_axis, broadcast_shapes, index, kept, same, shape_of
 from ember_ml.core.trace import constant
+from ember_ml.ops.batching import taken_along
 from ember_ml.ops.comparison import less
 from ember_ml.ops.creation import arange, zeros_like
 from ember_ml.ops.elementwise import add, floor_divide, multiply, remainder, where
@@ -18,7 +20,7 @@ def _ordered(x, axis=-1, **_):
     return same(x)
 
 
-@primitive(shape=_ordered, dtype=index, kinds=REAL, vjp=constant)
+@primitive(shape=_ordered, dtype=index, kinds=REAL, vjp=constant, batch=along)
 def argsort(x, /, axis=-1, descending=False, *, stable=True):
     """The indices that would sort x along an axis; equal values keep their order, whatever `stable` says."""
 
@@ -28,7 +30,7 @@ def _sort_vjp(g, out, x, axis, descending, stable):
     return (take_along_axis(g, back, axis=axis),)
 
 
-@primitive(shape=_ordered, dtype=kept, kinds=REAL, vjp=_sort_vjp)
+@primitive(shape=_ordered, dtype=kept, kinds=REAL, vjp=_sort_vjp, batch=along)
 def sort(x, /, axis=-1, descending=False, *, stable=True):
     """The values in order along an axis."""
 
@@ -60,7 +62,7 @@ def _steps(size, axis, ndim, like):
     return reshape(arange(size, dtype="int64", like=like), shape=(size, *(1,) * (ndim - 1 - axis)))
 
 
-@primitive(shape=_taken_along, dtype=integers_second, places=along_axis, vjp=_put_along)
+@primitive(shape=_taken_along, dtype=integers_second, places=along_axis, vjp=_put_along, batch=taken_along)
 def take_along_axis(x, indices, /, axis=-1):
     """The values of x at integer `indices` along an axis, each row by its own; the other axes broadcast.
 

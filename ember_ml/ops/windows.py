@@ -3,6 +3,7 @@
 import math
 import operator
 
+from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
@@ -45,7 +46,9 @@ def _seen(count, size, stride, dilation, like):
     )
 
 
-@composite(vjp=lambda g, out, x, shape, stride, dilation: (_folded(g, x, shape, stride, dilation),))
+@composite(
+    vjp=lambda g, out, x, shape, stride, dilation: (_folded(g, x, shape, stride, dilation),), batch=last_axes
+)
 def sliding_windows(x, /, shape, stride: Each = 1, dilation: Each = 1):
     """The windows of a shape over the last axes of x: (..., *sizes) -> (..., *places, *shape).
 
@@ -78,7 +81,7 @@ def _unfolded(g, out, x, sizes, stride, dilation):
     )
 
 
-@composite(vjp=_unfolded)
+@composite(vjp=_unfolded, batch=last_axes)
 def fold_windows(x, /, sizes, stride: Each = 1, dilation: Each = 1):
     """The transpose of `sliding_windows`: every window is added where it came from, in zeros of `sizes`.
 

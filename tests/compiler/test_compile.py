@@ -135,15 +135,15 @@ def test_repeated_work_is_done_once_and_unused_work_not_at_all(be):
         return (
             ops.tanh(x) * ops.tanh(x)
             + ops.tanh(x)
-            + ops.sum(x, axis=0) * ops.sum(x, axis=0)
-            - ops.sum(x, axis=1)
+            + ops.max(x, axis=0) * ops.max(x, axis=0)
+            - ops.max(x, axis=1)
         )
 
     run = compile(f, be)
     run(number(be, np.ones((2, 2))))
     names = ops_of(run)
     assert names.count("tanh") == 1
-    assert names.count("sum") == 2  # along two axes
+    assert names.count("max") == 2  # along two axes
     assert "exp" not in names
 
 
@@ -167,14 +167,15 @@ def test_the_text_of_a_small_function():
     run = compile(lambda x, w: {"y": ops.tanh(ops.matmul(x, ops.transpose(w)) * 2 + 1.5)[:, 0], "w": w})
     run(np.ones((2, 3), "float32"), np.ones((4, 3), "float32"))
     assert run.source == (
-        "def evaluate(v0, v1):\n"
-        "    v2 = permute_dims(v1, axes=(1, 0))  # float32 (3, 4)\n"
-        "    v3 = matmul(v0, v2)  # float32 (2, 4)\n"
-        "    v4 = multiply(v3, 2)  # float32 (2, 4)\n"
-        "    v5 = add(v4, 1.5)  # float32 (2, 4)\n"
-        "    v6 = tanh(v5)  # float32 (2, 4)\n"
-        "    v7 = v6[:, 0]  # float32 (2,)\n"
-        "    return (v1, v7,)\n"
+        "n1 = array(2, 'float32')\n"
+        "n2 = array(1.5, 'float32')\n\n\n"
+        "def evaluate(x, w):\n"
+        "    matmul_1 = dot(x, w.mT)  # float32 (2, 4)\n"
+        "    multiply(matmul_1, n1, out=matmul_1)\n"
+        "    add(matmul_1, n2, out=matmul_1)\n"
+        "    tanh(matmul_1, out=matmul_1)\n"
+        "    getitem_1 = matmul_1[:, 0]  # float32 (2,)\n"
+        "    return (array(w), getitem_1,)\n"
     )
 
 
@@ -189,7 +190,8 @@ def test_the_text_runs_the_engines_own_functions():
 def test_verbose_logs_the_text(caplog):
     with caplog.at_level(logging.INFO, logger="ember_ml"):
         compile(lambda x: x + 1.0, verbose=True)(np.ones(2))
-    assert "compiled for numpy, 1 steps:\ndef evaluate(v0):" in caplog.text
+    assert "compiled for numpy, 1 steps:\n" in caplog.text
+    assert "def evaluate(x):" in caplog.text
 
 
 def test_an_error_in_the_text_shows_its_line():
@@ -200,7 +202,7 @@ def test_an_error_in_the_text_shows_its_line():
     run(x, np.array([0]))
     with pytest.raises(IndexError) as told:
         run(x, np.array([5]))
-    assert "v2 = take(v0, v1, axis=0)" in "".join(traceback.format_tb(told.value.__traceback__))
+    assert "take_1 = take(x, i, axis=0)" in "".join(traceback.format_tb(told.value.__traceback__))
 
 
 # Engines
@@ -253,7 +255,7 @@ def test_the_active_backend_decides_between_two_of_one_engine():
         with backend.use_backend("numpy_too"):
             run(np.ones(2))
         run(np.ones(2))
-        assert [made.backend for made in run._made.values()] == ["numpy", "numpy_too"]
+        assert [made.engine.name for made in run._made.values()] == ["numpy", "numpy_too"]
     finally:
         backend.unregister_backend("numpy_too")
 
@@ -394,7 +396,7 @@ def test_inductor_agrees_with_numpy_on_many_ops_in_one_graph():
     with backend.use_backend("torch_optimized"):
         run = compile(f)
         got_values, got_gradient = run(*(engine.array(a) for a in given))
-    assert next(iter(run._made.values())).backend == "torch_optimized"
+    assert next(iter(run._made.values())).engine == "torch_optimized"
     for got, want in zip([*got_values, got_gradient], [*want_values, want_gradient], strict=True):
         close(
             got, np.asarray(want), "float64", rtol=1e-6, atol=1e-7

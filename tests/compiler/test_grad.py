@@ -78,6 +78,13 @@ def test_an_argument_used_twice_collects_both_parts(be):
     close(grad(lambda x: ops.sum(x * x + ops.concat([x, x])[1:3]))(x), np.array([3.0, 5.0]))
 
 
+def test_numpys_own_numbers_have_gradients():
+    """np.float64 is a Python float, and an array all the same."""
+    x = np.float64(4.0)
+    close(grad(lambda x: ops.power(ops.add(x, 5.0), 0.5))(x), 1 / 6, "float64")
+    close(grad(lambda x: ops.power(2.0, ops.add(x, -1.0)))(x), 8 * np.log(2), "float64")
+
+
 def test_broadcasting_is_undone(be):
     a, b = number(be, np.ones((2, 1, 3))), number(be, np.ones((4, 1)))
     ga, gb = grad(lambda a, b: ops.sum(a * b), (0, 1))(a, b)
@@ -209,6 +216,24 @@ def test_a_rule_of_ones_own_is_used_eagerly_compiled_and_in_a_loop(be):
         grad(lambda x: ops.sum(ops.cond(ops.sum(x) > 0, lambda x: f(x, limit), lambda x: x, x))), be
     ):
         close(run(x), want.astype("float32"))
+
+
+def test_a_rule_of_ones_own_holds_beside_another_dtype_and_with_operators(be):
+    @custom_vjp
+    def f(x, n):
+        return x * 1.0 + n * 0
+
+    f.defvjp(lambda x, n: (x * 1.0, None), lambda kept, g: (g * 10.0, None))
+    x, n = number(be, [1.0, 2.0]), number(be, 2, "int32")
+
+    def looped(x):
+        last, _ = ops.scan(lambda c, _: (f(c, n), None), x, length=2)
+        return ops.sum(last)
+
+    for run in both(looped, be):
+        close(run(x), np.array(3.0))
+    for run in both(grad(looped), be):
+        close(run(x), np.full(2, 100.0))
 
 
 def test_a_rule_of_ones_own_takes_trees(be):

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import close
 from ember_ml import ops, tensor
+from ember_ml.core import TABLE
 from ember_ml.tensor import EmberTensor, enable_grad, is_grad_enabled, no_grad
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], "float32")
@@ -244,6 +245,7 @@ def test_a_long_chain_neither_recurses_nor_overflows():
     del y
 
 
-def test_an_op_without_a_rule_says_so_by_name(be):
+def test_an_op_without_a_rule_says_so_by_name(be, monkeypatch):
+    monkeypatch.setattr(TABLE["digamma"], "vjp", None)  # every op has one
     with pytest.raises(TypeError, match="digamma has no gradient rule"):
         ops.digamma(leaf(X)).sum().backward()

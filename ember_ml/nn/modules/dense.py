@@ -39,20 +39,44 @@ class Dense(Module):
 
 
 class Linear(Module):
-    """x W' + b, as torch.nn.Linear. Shapes: x (..., in_features) -> (..., out_features)."""
+    """x W' + b, as torch.nn.Linear. Shapes: x (..., in_features) -> (..., out_features).
+
+    Without `in_features` the first input decides; `Linear(dimension=32)` says `out_features` so.
+    """
 
     weight: Parameter  # W (out_features, in_features), starts uniform within 1 / sqrt(in_features)
     bias: Parameter | None  # b (out_features,), likewise
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self,
+        in_features: int | None = None,
+        out_features: int | None = None,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        dimension: int | None = None,
     ):
-        self.in_features, self.out_features, self.use_bias = in_features, out_features, bias
-        self.weight = Parameter(kaiming_uniform((out_features, in_features)))
-        limit = in_features**-0.5
-        self.bias = Parameter(ops.uniform((out_features,), -limit, limit)) if bias else None
-        if device is not None or dtype is not None:
-            self.to(device, dtype)
+        if (out_features is None) == (dimension is None):
+            raise TypeError("Linear: give out_features or dimension, which are the same")
+        self.in_features, self.use_bias, self.device, self.dtype = in_features, bias, device, dtype
+        self.out_features = dimension if out_features is None else out_features
+        if in_features is not None:
+            self.build((in_features,))
+            self.built = True
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Make the weights for inputs of this shape, which must have an axis."""
+        if not input_shape:
+            raise ValueError("Linear: expected inputs with an axis of features, got shape ()")
+        width, units = input_shape[-1], self.out_features
+        assert units is not None  # of the two names of one setting, one was given
+        self.in_features = width
+        self.weight = Parameter(kaiming_uniform((units, width)))
+        limit = max(width, 1) ** -0.5
+        self.bias = Parameter(ops.uniform((units,), -limit, limit)) if self.use_bias else None
+        if self.device is not None or self.dtype is not None:
+            self.to(self.device, self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.use_bias}
@@ -63,7 +87,7 @@ class Linear(Module):
         return y if self.bias is None else y + self.bias
 
 
-def _check_width(layer: Module, x: Any, width: int) -> None:
+def _check_width(layer: Module, x: Any, width: int | None) -> None:
     if not x.shape or x.shape[-1] != width:
         name = type(layer).__name__
         raise ValueError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
-from html import escape
 from typing import Any
 
 from ember_ml.backend import get_backend
@@ -18,7 +17,9 @@ from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import trace_graph
 from ember_ml.core.spec import spec_of
+from ember_ml.nn.modules.connection import LEVEL, Ports, ports_of, wire
 from ember_ml.nn.modules.parameter import Parameter
+from ember_ml.nn.modules.summary import Summary
 from ember_ml.tensor import EmberTensor, no_grad
 from ember_ml.tensor.conversion import bare, engine_of, native, owner_of, to_engine
 
@@ -44,14 +45,22 @@ class Module:
         """Make what depends on the input's shape. Called once, before the first forward."""
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Build if need be, and compute `forward`."""
+        """Build if need be, and compute `forward`; given names of keys or connections, wire a node."""
+        leaves = tree.leaves((args, settings))
+        owners = {owner_of(x) for x in leaves} - {None}
+        if any(x.level == LEVEL for x in owners) or (not owners and any(isinstance(x, str) for x in leaves)):
+            return wire(self, args, settings)
         if not self.built:
             self._build_for((args, settings))
-        if not lacks_tensors((args, settings)):
+        if not owners or any(x.level == 1 for x in owners):
             return self.forward(*args, **settings)
         args, settings = tree.map(as_tensor, (args, settings))
         with no_grad():
             return tree.map(bare, self.forward(*args, **settings))
+
+    def ports(self) -> Ports:
+        """Return the keys at which models can wire it: the arguments of `forward`, the first as `input`."""
+        return ports_of(self.forward)
 
     def ensure_built(self, *args: Any) -> None:
         """Build for these inputs what is not built yet, modules below too; nothing is computed."""
@@ -277,47 +286,26 @@ class Module:
 
     def extra_repr(self) -> str:
         """Return what stands in the brackets of the module's text."""
-        shown = (bool, int, float, str)
+        return ", ".join(f"{n}={v!r}" for n, v in self.shown_settings().items())
+
+    @property
+    def kind(self) -> str:
+        """What it is called as a node of a model."""
+        return type(self).__name__
+
+    def shown_settings(self) -> dict[str, Any]:
+        """Return the constructor's arguments that are numbers, truths or words."""
         names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return ", ".join(f"{n}={vars(self)[n]!r}" for n in names if isinstance(vars(self).get(n), shown))
+        return {n: vars(self)[n] for n in names if isinstance(vars(self).get(n), bool | int | float | str)}
 
     def summary(self) -> Summary:
         """Return a table of the parameters: name, shape, dtype, count."""
-        return Summary(self)
+        rows = [(n, str(p.shape), str(p.dtype), f"{p.size:,}") for n, p in self.named_parameters()]
+        total = f"{self.num_parameters():,} parameters"
+        return Summary(type(self).__name__, ("parameter", "shape", "dtype", "count"), rows, total)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
-
-
-class Summary:
-    """A module's parameters as a table, for a terminal and for a notebook."""
-
-    def __init__(self, module: Module):
-        self.title = type(module).__name__
-        self.rows = [(n, str(p.shape), str(p.dtype), p.size) for n, p in module.named_parameters()]
-        self.total = module.num_parameters()
-
-    def __str__(self) -> str:
-        cells = [("parameter", "shape", "dtype", "count"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(4)]
-        lines = [
-            "  ".join((*(c.ljust(w) for c, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))
-            for row in cells
-        ]
-        rule = "-" * max(map(len, lines))
-        return "\n".join([self.title, lines[0], rule, *lines[1:], rule, f"{self.total:,} parameters"])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("parameter", "shape", "dtype", "count"))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (*row[:3], f"{row[3]:,}")) + "</tr>"
-            for row in self.rows
-        )
-        return (
-            f"<table><caption>{self.title}: {self.total:,} parameters</caption><tr>{head}</tr>{body}</table>"
-        )
 
 
 def replaced(module: Module, swap: dict[int, Any]) -> Module:

@@ -1,0 +1,144 @@
+"""The quick way into a compiled program: its arguments taken apart and checked by code written for them.
+
+For a call whose arguments have the structure, types, shapes and dtypes of an earlier one, nothing need be
+flattened or looked up. Whatever else comes is handed back, `MISSED`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ember_ml.backend import Backend, get_backend
+from ember_ml.core import tree
+from ember_ml.core.dtypes import Defaults
+from ember_ml.core.keys import take_key
+
+MISSED = object()
+STATIC = (bool, str, bytes)  # arguments whose value is part of the program
+NUMBERS = (int, float, complex)
+
+
+def random_inputs(engine: Backend) -> list:
+    """Return the next key of the process's stream, and the step number, as this engine's arrays."""
+    high, low, count = take_key()
+    return [engine.array([high, low], dtype="uint32"), engine.array(count, dtype="int32")]
+
+
+def argument_names(f: Any, structure: tuple, with_settings: bool) -> list[str]:
+    """Return what to call each leaf of the arguments: the last word that leads to it, or all of them."""
+    try:
+        parameters = list(inspect.signature(f).parameters)
+    except (TypeError, ValueError):  # builtins have none
+        parameters = []
+    full = []
+    for path in tree.paths(structure):
+        path = path[1:] if with_settings else path
+        first = parameters[path[0]] if type(path[0]) is int and path[0] < len(parameters) else str(path[0])
+        full.append((first, *map(str, path[1:])))
+    short = [path[-1] if not path[-1].isdigit() else "_".join(path) for path in full]
+    shared = Counter(short)
+    return ["_".join(p) if shared[s] > 1 else s for p, s in zip(full, short, strict=True)]
+
+
+def result_names(structure: tuple) -> list[str]:
+    """Return what to call each leaf of a result: the keys that lead to it, or `output` and its places."""
+    paths = tree.paths(structure)
+    if paths == [()]:
+        return ["output"]
+    return ["_".join(map(str, p if type(p[0]) is str else ("output", *p))) for p in paths]
+
+
+def way_in(made: Any, structure: tuple, leaves: list, active: Backend | None, key: tuple | None) -> Callable:
+    """Return the function from a tuple of arguments to the program's result, or `MISSED`.
+
+    `active` is the backend that must be active, if that matters; `key` a function and what it must return.
+    """
+    text = _Way()
+    text.check("Defaults.float is not {}", Defaults.float)
+    text.scope |= {"Defaults": Defaults, "get_backend": get_backend, "MISSED": MISSED, "run": made.run}
+    if active is not None:
+        text.check("get_backend() is not {}", active)
+    if key is not None:
+        text.check(f"{text.held(key[0])}() != {{}}", key[1])
+    text.take("args", structure, iter(leaves), made.engine)
+    given = list(text.given)
+    if made.random:
+        given.append(f"*{text.held(random_inputs)}({text.held(made.engine)})")
+    text.lines.append(f"    out = run({', '.join(given)})")
+    places = iter(range(len(made.graph.outputs)))
+    text.lines.append(f"    return {text.put_together(made.graph.structure, places)}")
+    exec("\n".join(text.lines), text.scope)
+    return text.scope["enter"]
+
+
+class _Way:
+    """The text of one way in, as it grows."""
+
+    def __init__(self) -> None:
+        self.lines = ["def enter(args):"]
+        self.scope: dict[str, Any] = {}
+        self.given: list[str] = []
+        self.names = 0
+
+    def held(self, value: Any) -> str:
+        """Return a new name for an object."""
+        self.names += 1
+        self.scope[name := f"h{self.names}"] = value
+        return name
+
+    def check(self, condition: str, *values: Any) -> None:
+        """Hand the call back where a condition holds; `{}` stands for values that it names."""
+        self.lines.append(f"    if {condition.format(*map(self.held, values))}: return MISSED")
+
+    def take(self, place: str, structure: tuple, leaves: Any, engine: Backend) -> None:
+        """Take apart what stands at `place`, and check that it is as it was."""
+        if structure == tree.LEAF:
+            self.leaf(place, next(leaves), engine)
+            return
+        if structure == tree.NONE:
+            self.check(f"{place} is not None")
+            return
+        kind, keys, children = structure
+        if place != "args":
+            self.check(f"type({place}) is not {{}}", kind)
+        self.check(f"len({place}) != {len(children)}")
+        names = [f"{place}_{i}" for i in range(len(children))]
+        if keys is None and names:
+            self.lines.append(f"    {', '.join(names)}, = {place}")
+        for name, key in zip(names, keys or (), strict=keys is not None):
+            self.check(f"{{}} not in {place}", key)
+            self.lines.append(f"    {name} = {place}[h{self.names}]")
+        for name, child in zip(names, children, strict=True):
+            self.take(name, child, leaves, engine)
+
+    def leaf(self, place: str, x: Any, engine: Backend) -> None:
+        """Check one leaf; a static argument has its value, a number its kind, an array all but its values."""
+        if type(x) in STATIC:
+            self.check(f"type({place}) is not {{}} or {place} != {{}}", type(x), x)
+            return
+        self.check(f"type({place}) is not {{}}", type(x))
+        if type(x) in NUMBERS:
+            self.lines.append(f"    {place} = {self.held(engine.array)}({place})")
+        else:
+            differs = "is not" if x.dtype is x.dtype else "!="
+            self.check(f"{place}.dtype {differs} {{}} or {place}.shape != {{}}", x.dtype, x.shape)
+        self.given.append(place)
+
+    def put_together(self, structure: tuple, places: Any) -> str:
+        """Return the expression for a tree of results."""
+        if structure == tree.LEAF:
+            return f"out[{next(places)}]"
+        if structure == tree.NONE:
+            return "None"
+        kind, keys, children = structure
+        parts = [self.put_together(child, places) for child in children]
+        if keys is not None:
+            inside = "{" + ", ".join(f"{self.held(k)}: {p}" for k, p in zip(keys, parts, strict=True)) + "}"
+            return inside if kind is dict else f"{self.held(kind)}({inside})"
+        if getattr(kind, "_fields", None):
+            return f"{self.held(kind)}({', '.join(parts)})"
+        inside = f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+        return inside if kind is tuple else f"{self.held(kind)}({inside})"
