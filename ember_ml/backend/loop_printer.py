@@ -304,7 +304,7 @@ class Printer:
     def _element(self, step: Step, values: dict) -> str:
         wide, result = step.outs[0].spec.shape, step.outs[0].spec.dtype
         arrays = [a for a in step.args if type(a) not in (bool, int, float)]
-        chosen = arrays[1:] if step.op.name == "where" and arrays[:1] == list(step.args[:1]) else arrays
+        chosen = arrays[1:] if step.op.name == "where" and arrays[0] is step.args[0] else arrays
         meeting = result if step.op.name == "where" or not chosen else dtype_of(chosen[0])
         given = []
         for a in step.args:

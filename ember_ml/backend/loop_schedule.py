@@ -203,5 +203,5 @@ def part_indices(step: Step) -> list[tuple]:
         return [(*before, i) for i in range(len(arrays))]
     ends = [0]
     for x in arrays:
-        ends.append(ends[-1] + x.spec.shape[len(before)])
+        ends.append(ends[-1] + (x.spec if type(x) is Var else x).shape[len(before)])
     return [(*before, slice(a, b)) for a, b in pairwise(ends)]

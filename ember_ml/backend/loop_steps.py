@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ember_ml.backend.loop_nests import Nest, along
 from ember_ml.backend.loop_places import Local, Place
@@ -20,11 +21,9 @@ def concat(printer: Printer, step: Step) -> None:
     whole = printer.values.get(out) or printer.room(out)
     assert isinstance(whole, Place)
     for x, index in zip(step.args[0], part_indices(step), strict=True):
-        if type(x) is not Var:
-            raise Unsayable("an array in a sequence")
         part, value = whole.indexed(index), printer.value(x)
         if value != part:
-            printer.copy(value, part, out.spec.dtype, x.spec.dtype)
+            printer.copy(value, part, out.spec.dtype, dtype_of(x))
 
 
 def slice_update(printer: Printer, step: Step) -> None:
@@ -91,14 +90,12 @@ def _gathered(printer: Printer, step: Step, x: Place, indices: Place, region: Pl
 def scan(printer: Printer, step: Step) -> None:
     """Print a loop over time around the body's steps. What nobody reads of each turn is not kept."""
     body, consts, carry = (step.attrs[k] for k in ("body", "consts", "carry"))
-    if any(type(x) is not Var for x in step.args):
-        raise Unsayable("a number that goes into a loop")
     fixed, first, rows = (
         step.args[:consts],
         step.args[consts : consts + carry],
         step.args[consts + carry :],
     )
-    values = dict(zip(body.inputs, map(printer.value, fixed), strict=False))
+    values = {v: printer.number_or_value(x, v.spec.dtype) for v, x in zip(body.inputs, fixed, strict=False)}
     stacks = [printer.place(x) for x in rows]
     state = [_started(printer, x, out) for x, out in zip(first, step.outs, strict=False)]
     sums = [(printer.room(out), terms) for out, terms in printer.schedule.sums.taken.get(step, ())]
@@ -123,10 +120,10 @@ def scan(printer: Printer, step: Step) -> None:
     printer.program.depth -= 1
 
 
-def _started(printer: Printer, x: Var, out: Var) -> Place:
+def _started(printer: Printer, x: Any, out: Var) -> Place:
     """Return the place of a carry, with what it begins with in it."""
-    source, place = printer.value(x), printer.room(out)
-    printer.copy(source, place, out.spec.dtype, x.spec.dtype)
+    source, place = printer.number_or_value(x, out.spec.dtype), printer.room(out)
+    printer.copy(source, place, out.spec.dtype, out.spec.dtype)
     return place
 
 

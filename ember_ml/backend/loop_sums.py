@@ -31,9 +31,15 @@ class Sums:
         uses = [a for step in graph.steps for a in step.args if type(a) is Var]
         for step in graph.steps if self.scans else ():
             out = step.outs[0]
-            if step.op.name == "add" and all(a in found and uses.count(a) == 1 for a in step.args):
+            if step.op.name == "add" and all(
+                type(a) is Var and a in found and uses.count(a) == 1 for a in step.args
+            ):
                 (scan, left), (other, right) = (found[a] for a in step.args)
-                if scan is other and not set(step.args).intersection(graph.outputs) and _alike(step):
+                if (
+                    scan is other
+                    and not any(type(x) is Var and x in step.args for x in graph.outputs)
+                    and _alike(step)
+                ):
                     for a in step.args:
                         del found[a]
                     found[out] = scan, [*left, *right]
@@ -97,6 +103,5 @@ def _row(scan: Step, stack: Var, *, made: bool) -> Var | None:
     if stack in scan.outs[carry:]:
         row = body.outputs[scan.outs.index(stack)]
         return row if type(row) is Var else None
-    if not made and stack in scan.args[first:]:
-        return body.inputs[first + scan.args[first:].index(stack)]
-    return None
+    places = [i for i, a in enumerate(scan.args) if i >= first and type(a) is Var and a == stack]
+    return body.inputs[places[0]] if places and not made else None
