@@ -300,6 +300,10 @@ class Backend(Vocabulary, Standard, Interpreter):
         """Return the words for a step of a program, see `phrases`; None to have it called as bound."""
         return None
 
+    def program(self, graph: Any) -> tuple[Callable, str] | None:
+        """Return a graph compiled in the engine's own way, and its text; None to have it printed."""
+        return None
+
     def jit(self, function: Callable, *, whole: bool = True) -> Callable:
         """Return `function`, compiled by the engine if it can.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import operator
 from typing import Any, ClassVar
 
@@ -37,6 +37,15 @@ class NumPyBackend(Backend):
     def phrase(self, step):
         own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
         return phrases.phrase(step) if own else None
+
+    def program(self, graph):
+        if not self.enable_optimizations or importlib.util.find_spec("numba") is None:
+            return None
+        from ember_ml.backend import loops
+
+        prepared = loops.prepared(graph) if loops.pays(graph) else None
+        function = None if prepared is None else prepared.compile()
+        return None if prepared is None or function is None else (function, prepared.source)
 
     def scipy(self, part: str) -> Any:
         """Return a part of SciPy, or of what offers the same on these arrays."""

@@ -97,26 +97,36 @@ jit = compile
 class Specialisation:
     """A function compiled for one combination of shapes, dtypes and static arguments."""
 
-    graph: Graph
+    traced: Graph = field(repr=False)  # as it was recorded
     random: bool
     engine: Backend
-    options: dict = field(repr=False)  # jit, debug, plans
+    options: dict = field(repr=False)  # jit, debug, without
+    graph: Graph  # as it is computed
     done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
     told: list = field(repr=False)  # its lines, and the steps that they say
     run: Callable = field(repr=False)
 
     def __reduce__(self) -> tuple:
-        return _built, (self.graph, self.random, self.engine, self.options, self.done)
+        return _specialised, (self.traced, self.random, self.engine, self.options)
 
 
-def _built(graph: Graph, random: bool, engine: Backend, options: dict, done: dict) -> Specialisation:
-    built = build(graph, engine, debug=options["debug"], plans=options["plans"])
+def _specialised(traced: Graph, random: bool, engine: Backend, options: dict) -> Specialisation:
+    """Return a recorded graph simplified and made a program: in the engine's own way, or printed."""
+    without = options["without"]
+    made = (traced, random, engine, options)
+    if options["jit"] and type(engine).program is not Backend.program:
+        graph, done = simplify(traced, engine, (*without, "engine"))  # which is for printed programs
+        if (own := engine.program(graph)) is not None:
+            told = [(f"{s.op.name} -> {'; '.join(str(v.spec) for v in s.outs)}", s) for s in graph.steps]
+            return Specialisation(*made, graph, done, own[1], told, own[0])
+    graph, done = simplify(traced, engine, without)
+    built = build(graph, engine, debug=options["debug"], plans="memory" not in without)
     function, done = built.function, {**done, "memory": built.overwritten}
     if options["jit"]:
         whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
         function = engine.jit(function, whole=whole)
-    return Specialisation(graph, random, engine, options, done, built.source, built.told, function)
+    return Specialisation(*made, graph, done, built.source, built.told, function)
 
 
 def _is_hosted(step: Step, engine: Backend) -> bool:
@@ -241,12 +251,10 @@ class Compiled:
             with engine.activated():
                 specs, names = [_leaf_spec(leaves[i]) for i in places], [called[i] for i in places]
                 graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=names)
-                graph, done = simplify(graph, engine, self.options["without"])
-            plans = "memory" not in self.options["without"]
-            options = {"jit": self.options["jit"], "debug": self.options["debug"], "plans": plans}
-            made = _built(graph, random, engine, options, done)
+                options = {name: self.options[name] for name in ("jit", "debug", "without")}
+                made = _specialised(graph, random, engine, options)
             if self.options["verbose"]:
-                _LOG.info("compiled for %s, %d steps:\n%s", engine, len(graph.steps), made.source)
+                _LOG.info("compiled for %s, %d steps:\n%s", engine, len(made.graph.steps), made.source)
             self._made[key] = made
             return made
 

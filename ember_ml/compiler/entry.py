@@ -70,15 +70,14 @@ def way_in(made: Any, structure: tuple, leaves: list, active: Backend | None, ke
     text.lines.append(f"    out = run({', '.join(given)})")
     places = iter(range(len(made.graph.outputs)))
     text.lines.append(f"    return {text.put_together(made.graph.structure, places)}")
-    exec("\n".join(text.lines), text.scope)
-    return text.scope["enter"]
+    return text.function()
 
 
 class _Way:
     """The text of one way in, as it grows."""
 
     def __init__(self) -> None:
-        self.lines = ["def enter(args):"]
+        self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
         self.given: list[str] = []
         self.names = 0
@@ -88,6 +87,12 @@ class _Way:
         self.names += 1
         self.scope[name := f"h{self.names}"] = value
         return name
+
+    def function(self) -> Callable:
+        """Return the text as a function; what it names are defaults, found quicker than globals."""
+        head = f"def enter(args, {', '.join(f'{name}={name}' for name in self.scope)}):"
+        exec("\n".join([head, *self.lines]), scope := dict(self.scope))
+        return scope["enter"]
 
     def check(self, condition: str, *values: Any) -> None:
         """Hand the call back where a condition holds; `{}` stands for values that it names."""
@@ -108,9 +113,9 @@ class _Way:
         names = [f"{place}_{i}" for i in range(len(children))]
         if keys is None and names:
             self.lines.append(f"    {', '.join(names)}, = {place}")
-        for name, key in zip(names, keys or (), strict=keys is not None):
-            self.check(f"{{}} not in {place}", key)
-            self.lines.append(f"    {name} = {place}[h{self.names}]")
+        if keys:
+            found = "; ".join(f"{n} = {place}[{self.held(k)}]" for n, k in zip(names, keys, strict=True))
+            self.lines += ["    try:", f"        {found}", "    except KeyError:", "        return MISSED"]
         for name, child in zip(names, children, strict=True):
             self.take(name, child, leaves, engine)
 
@@ -119,12 +124,13 @@ class _Way:
         if type(x) in STATIC:
             self.check(f"type({place}) is not {{}} or {place} != {{}}", type(x), x)
             return
-        self.check(f"type({place}) is not {{}}", type(x))
         if type(x) in NUMBERS:
+            self.check(f"type({place}) is not {{}}", type(x))
             self.lines.append(f"    {place} = {self.held(engine.array)}({place})")
         else:
             differs = "is not" if x.dtype is x.dtype else "!="
-            self.check(f"{place}.dtype {differs} {{}} or {place}.shape != {{}}", x.dtype, x.shape)
+            kind = f"type({place}) is not {{}} or {place}.dtype {differs} {{}} or {place}.shape != {{}}"
+            self.check(kind, type(x), x.dtype, x.shape)
         self.given.append(place)
 
     def put_together(self, structure: tuple, places: Any) -> str:
