@@ -82,7 +82,7 @@ class Program:
 
     def constant(self, array: Any) -> Place:
         """Return the place of an array that the program holds."""
-        host = np.ascontiguousarray(array)
+        host = np.require(array, requirements=["C", "A", "W"])
         if as_dtype(host.dtype) not in DTYPES or not host.size:
             raise Unsayable(f"an array of {host.dtype} {host.shape}")
         known = next((i for i, c in enumerate(self.constants) if c is array), len(self.constants))
@@ -362,7 +362,7 @@ class Printer:
         """Print what brings results to their places, as `made`; those that lie in such a place go first."""
         pairs: list[tuple[Value, Place, DType]] = []
         for x, place, var in zip(results, places, made, strict=True):
-            value, dtype = self.number_or_value(x, var.spec.dtype), var.spec.dtype
+            value, dtype = self.number_or_value(x, dtype_of(var)), dtype_of(var)
             if value == place:
                 continue
             if isinstance(value, Place) and any(value.starts_in(p) for p in places):

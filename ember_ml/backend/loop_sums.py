@@ -31,9 +31,8 @@ class Sums:
         uses = [a for step in graph.steps for a in step.args if type(a) is Var]
         for step in graph.steps if self.scans else ():
             out = step.outs[0]
-            if step.op.name == "add" and all(
-                type(a) is Var and a in found and uses.count(a) == 1 for a in step.args
-            ):
+            once = all(type(a) is Var and a in found and uses.count(a) == 1 for a in step.args)
+            if step.op.name == "add" and once:
                 (scan, left), (other, right) = (found[a] for a in step.args)
                 if (
                     scan is other

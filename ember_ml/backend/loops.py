@@ -114,9 +114,9 @@ def _prepared(graph: Graph) -> Prepared:
     program = Program(WRITERS)
     values: dict[Var, Value] = {v: _flat(f"v{v.index}", v.spec.shape) for v in graph.inputs}
     results = [_flat(f"out{i}", s.shape) for i, s in enumerate(graph.out_specs)]
-    if any(type(x) is not Var for x in graph.outputs):
-        raise Unsayable("a result that is a constant")
-    wanted = dict(zip(graph.outputs, results, strict=True))
+    if any(type(x) in (bool, int, float, complex) for x in graph.outputs):
+        raise Unsayable("a result that is a number")
+    wanted = {x: r for x, r in zip(graph.outputs, results, strict=True) if type(x) is Var}
     printer = Printer(program, graph, values, wanted)
     printer.print()
     printer.deliver(graph.outputs, results, graph.outputs)
