@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ember_ml"
-CEILING = 16_000  # lines of code in all
+CEILING = 20_500  # lines of code in all
 PER_ENGINE = 450  # lines of code in the file that says how one engine differs
 
 

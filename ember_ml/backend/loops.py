@@ -25,6 +25,7 @@ from ember_ml.backend.loop_printer import Printer, Program, Value
 from ember_ml.backend.loop_schedule import variables
 from ember_ml.backend.loop_steps import WRITERS
 from ember_ml.backend.loop_table import DTYPES, ONE_BY_ONE, Unsayable
+from ember_ml.core.dispatch import Misfit
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.files import written_whole
 from ember_ml.core.graph import Graph, Var
@@ -145,7 +146,7 @@ def _text(program: Program, graph: Graph) -> str:
         "from ember_ml.backend.loop_math import *",
         "",
         "",
-        "SIGNATURE = types.void(",
+        "SIGNATURE = types.boolean(",
         *kinds,
         ")",
         "",
@@ -153,6 +154,10 @@ def _text(program: Program, graph: Graph) -> str:
         '@njit([SIGNATURE], nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHE)',
         f"def loops({names}):",
     ]
+    fits = [
+        f"{given}.shape != {v.spec.shape}" for v, (_, given, _) in zip(graph.inputs, arrays, strict=False)
+    ]
+    lines += [f"    if {test}:\n        return False" for test in fits]
     for flat, given, spec in arrays:
         if re.search(rf"\b{flat}\b", body):
             dtype = as_dtype(spec.dtype)
@@ -161,7 +166,7 @@ def _text(program: Program, graph: Graph) -> str:
         lines.append(f"    memory_{dtype} = np.empty({size}, np.{dtype})")
         lines.append(f"    work_{dtype} = {_opened(f'memory_{dtype}', dtype, (size,))}")
     kept = [f"    keep(memory_{dtype})" for dtype in program.work]
-    return "\n".join([*lines, body, *kept, ""])
+    return "\n".join([*lines, body, *kept, "    return True", ""])
 
 
 def _kind(dtype: str, ndim: int) -> str:
@@ -211,7 +216,13 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     from ember_ml.backend import loop_blas
 
     graph = prepared.graph
-    scope: dict[str, Any] = {"kernel": kernel, "empty": np.empty, "settled": _settled}
+    scope: dict[str, Any] = {
+        "kernel": kernel,
+        "empty": np.empty,
+        "settled": _settled,
+        "again": _again,
+        "Misfit": Misfit,
+    }
     scope["careful"] = []  # not empty once arguments had gaps: to look first is cheaper than to be refused
     scope |= {f"c{i}": c for i, c in enumerate(prepared.constants)}
     scope |= {f"shape{i}": s.shape for i, s in enumerate(graph.out_specs)}
@@ -226,17 +237,31 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
         "    if careful:",
         f"        {given or '_'} = map(settled, ({given}))",
         "    try:",
-        f"        kernel({given}{fixed}{made}{routines})",
+        f"        fits = kernel({given}{fixed}{made}{routines})",
         "    except TypeError:",
-        "        careful.append(True)",
-        f"        kernel(*map(settled, ({given})), {fixed}{made}{routines})",
+        f"        fits = again(kernel, ({given}), ({fixed}{made}{routines}))",
+        "        if fits:",
+        "            careful.append(fits)",
+        "    if not fits:",
+        f"        raise Misfit('this program takes {', '.join(str(v.spec) for v in graph.inputs)}')",
         f"    return ({made})",
     ]
     exec("\n".join(lines), scope)
+    scope["evaluate"].checks_arguments = True
     return scope["evaluate"]
+
+
+def _again(kernel: Callable, given: tuple, others: tuple) -> bool:
+    """Call a kernel that refused its arguments with copies of them without gaps."""
+    try:
+        return kernel(*map(_settled, given), *others)
+    except TypeError:  # another dtype, or another number of dimensions
+        return False
 
 
 def _settled(x: Any) -> np.ndarray:
     """Return an array row by row without gaps, in memory that could be written."""
+    if not isinstance(x, np.ndarray | np.generic):
+        raise Misfit(f"this program takes arrays of NumPy, not {type(x).__name__}")
     array = np.asarray(x)
     return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SCALARS = frozenset({bool, int, float, complex, type(None)})
 
 
+class Misfit(ValueError):
+    """Arguments of other types, shapes or dtypes than a program was made for; it finds out by itself."""
+
+
 class Interpreter:
     """Gives ops meaning for the types that it owns."""
 
