@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ember_ml"
-CEILING = 20_500  # lines of code in all
+CEILING = 21_500  # lines of code in all; the compiler (models, transforms, loops, ONNX) took 5,500 of them
 PER_ENGINE = 450  # lines of code in the file that says how one engine differs
 
 

@@ -19,7 +19,8 @@ from ember_ml.core import Spec, as_dtype, tree
 from ember_ml.core.graph import trace_graph
 
 pytest.importorskip("numba")
-from ember_ml.backend import loop_math, loop_products, loops
+from ember_ml.backend import loops
+from ember_ml.backend.loops import functions, products
 
 RNG = np.random.default_rng(0)
 
@@ -398,7 +399,7 @@ def test_texts_of_random_graphs_and_their_gradients(choices):
     args = drawn(4, 4) / 2, drawn(4), drawn(4, 1)
     graph, leaves = graph_of(value_and_grad(f, argnums=(0, 1, 2), has_aux=True), *args)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop_products, "SMALL", 20)  # or such small ones would never be BLAS's
+        patch.setattr(products, "SMALL", 20)  # or such small ones would never be BLAS's
         prepared = loops.prepared(graph)
     assert prepared is not None, loops.source(graph)
     for ours, theirs in zip(as_python(prepared)(*leaves), by_numpy(graph, leaves), strict=True):
@@ -431,7 +432,7 @@ EXACT = {
 def test_functions_err_by_at_most_two_units_in_the_last_place(name, width):
     from numba import njit
 
-    dtype, function = np.dtype(f"f{width // 8}"), getattr(loop_math, f"{name}{width}")
+    dtype, function = np.dtype(f"f{width // 8}"), getattr(functions, f"{name}{width}")
     patterns = RNG.integers(0, 2**width, 200_000, dtype=f"u{width // 8}").view(dtype)
     edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, np.finfo(dtype).smallest_subnormal]
     ends = np.log([np.finfo(dtype).max, np.finfo(dtype).smallest_normal, np.finfo(dtype).smallest_subnormal])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ember_ml.backend.loop_nests import Nest, along
-from ember_ml.backend.loop_places import Local, Place
-from ember_ml.backend.loop_printer import Printer, dtype_of, spec_of_argument
-from ember_ml.backend.loop_products import add_term, matmul
-from ember_ml.backend.loop_schedule import part_indices
-from ember_ml.backend.loop_table import Unsayable, literal
+from ember_ml.backend.loops.nests import Nest, along
+from ember_ml.backend.loops.places import Local, Place
+from ember_ml.backend.loops.printer import Printer, dtype_of, spec_of_argument
+from ember_ml.backend.loops.products import add_term, matmul
+from ember_ml.backend.loops.schedule import part_indices
+from ember_ml.backend.loops.table import Unsayable, literal
 from ember_ml.core.graph import Step, Var
 from ember_ml.core.rules import axis_or_only
 

@@ -1,7 +1,7 @@
 """A graph printed as one function of plain loops, for Numba to compile (extra `speed`), and for people.
 
-Elementwise steps and reductions share nests (`loop_schedule`), views cost nothing (`loop_places`), matrix
-products are BLAS's (`loop_products`), a scan is a loop around its body (`loop_steps`). Intermediate values
+Elementwise steps and reductions share nests (`schedule`), views cost nothing (`places`), matrix
+products are BLAS's (`products`), a scan is a loop around its body (`steps`). Intermediate values
 lie in one work array for each dtype.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ember_ml.backend.loop_nests import Nest, along, filled
-from ember_ml.backend.loop_places import Local, Place, row_strides
-from ember_ml.backend.loop_schedule import (
+from ember_ml.backend.loops.nests import Nest, along, filled
+from ember_ml.backend.loops.places import Local, Place, row_strides
+from ember_ml.backend.loops.schedule import (
     JOINING,
     VIEWS,
     Schedule,
@@ -24,7 +24,7 @@ from ember_ml.backend.loop_schedule import (
     reduced_axes,
     without_ones,
 )
-from ember_ml.backend.loop_table import DTYPES, REDUCTIONS, WHOLE, Unsayable, cast, element, literal
+from ember_ml.backend.loops.table import DTYPES, REDUCTIONS, WHOLE, Unsayable, cast, element, literal
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.graph import Graph, Step, Var
 from ember_ml.core.rules import as_axes

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from ember_ml.backend.loop_nests import Nest, along
-from ember_ml.backend.loop_places import Place
-from ember_ml.backend.loop_printer import Printer, dtype_of
-from ember_ml.backend.loop_sums import Term
-from ember_ml.backend.loop_table import Unsayable, literal
+from ember_ml.backend.loops.nests import Nest, along
+from ember_ml.backend.loops.places import Place
+from ember_ml.backend.loops.printer import Printer, dtype_of
+from ember_ml.backend.loops.sums import Term
+from ember_ml.backend.loops.table import Unsayable, literal
 from ember_ml.core.dtypes import DType
 from ember_ml.core.graph import Step
 

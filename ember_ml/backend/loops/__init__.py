@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from ember_ml.backend.loop_places import Place, row_strides
-from ember_ml.backend.loop_printer import Printer, Program, Value
-from ember_ml.backend.loop_schedule import variables
-from ember_ml.backend.loop_steps import WRITERS
-from ember_ml.backend.loop_table import DTYPES, ONE_BY_ONE, Unsayable
+from ember_ml.backend.loops.places import Place, row_strides
+from ember_ml.backend.loops.printer import Printer, Program, Value
+from ember_ml.backend.loops.schedule import variables
+from ember_ml.backend.loops.steps import WRITERS
+from ember_ml.backend.loops.table import DTYPES, ONE_BY_ONE, Unsayable
 from ember_ml.core.dispatch import Misfit
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.files import written_whole
@@ -142,8 +142,8 @@ def _text(program: Program, graph: Graph) -> str:
         "import numpy as np",
         "from numba import njit, types",
         "",
-        "from ember_ml.backend.loop_blas import product",
-        "from ember_ml.backend.loop_math import *",
+        "from ember_ml.backend.loops.blas import product",
+        "from ember_ml.backend.loops.functions import *",
         "",
         "",
         "SIGNATURE = types.boolean(",
@@ -183,9 +183,9 @@ def _kernel(text: str) -> Callable:
     """Compile the function of a text, or load it where it was compiled before."""
     import numba
 
-    from ember_ml.backend import loop_blas, loop_math
+    from ember_ml.backend.loops import blas, functions
 
-    used = [text, numba.__version__, *map(inspect.getsource, (loop_blas, loop_math))]
+    used = [text, numba.__version__, *map(inspect.getsource, (blas, functions))]
     name = f"loops_{hashlib.sha256(chr(0).join(used).encode()).hexdigest()[:32]}"
     try:
         path = _folder() / f"{name}.py"
@@ -213,7 +213,7 @@ def _folder() -> Path:
 
 def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     """Return the function that makes the arrays for the results and calls the compiled one."""
-    from ember_ml.backend import loop_blas
+    from ember_ml.backend.loops import blas
 
     graph = prepared.graph
     scope: dict[str, Any] = {
@@ -230,7 +230,7 @@ def _bound(kernel: Callable, prepared: Prepared) -> Callable:
     given = "".join(f"a{i}, " for i in range(len(graph.inputs)))
     fixed = "".join(f"c{i}, " for i in range(len(prepared.constants)))
     made = "".join(f"r{i}, " for i in range(len(graph.outputs)))
-    routines = "".join(f"{loop_blas.address(dtype)}, " for dtype in prepared.products)
+    routines = "".join(f"{blas.address(dtype)}, " for dtype in prepared.products)
     lines = [
         f"def evaluate({given}):",
         *(f"    r{i} = empty(shape{i}, {s.dtype})" for i, s in enumerate(graph.out_specs)),

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from ember_ml.backend.loop_sums import Sums
-from ember_ml.backend.loop_table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
+from ember_ml.backend.loops.sums import Sums
+from ember_ml.backend.loops.table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
 from ember_ml.core.graph import Graph, Step, Var
 from ember_ml.core.rules import as_axes, as_axis
 

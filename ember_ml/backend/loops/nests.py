@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ember_ml.backend.loop_places import Place
+from ember_ml.backend.loops.places import Place
 
 NAMES = "ijklmn"
 SHORT, LONG = (
