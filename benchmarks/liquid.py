@@ -50,18 +50,21 @@ PINNED = {  # keep freed memory, instead of giving it back to the system and ask
 }
 
 
+QUICK = "numpy and Numba"  # with the extra `speed`
+
+
 def ours(model, engine):
     """Return a step that trains our layer on an engine: compiled gradient and update in one program."""
-    be = backend.get_backend(engine)
+    be = backend.NumpyBackend(enable_optimizations=True) if engine == QUICK else backend.get_backend(engine)
     optimizer = SGD(learning_rate=RATE)
-    with backend.use_backend(engine):
+    with backend.use_backend(be):
         set_seed(0)
         layer = MODELS[model](AutoNCPMap(UNITS, OUTPUTS), return_sequences=True, input_size=INPUTS)
         params = {name: p.data for name, p in layer.named_parameters()}
         carry = [params, optimizer.init(params)]
         x, y = be.array(X), be.array(Y)
 
-        @partial(compile, backend=engine)
+        @partial(compile, backend=be)
         def step(params, state, x, y):
             def objective(params):
                 return ops.mean(ops.square(functional_call(layer, params, x)[0] - y))
@@ -179,7 +182,9 @@ def hand_ltc(wiring):
 
 def contenders(model):
     """Return the steps by name, with the seconds that each took the first time, and check that ours agree."""
-    made = {f"ember_ml {name}": partial(ours, model, name) for name in ("numpy", "torch", "jax", "mlx")}
+    made = {
+        f"ember_ml {name}": partial(ours, model, name) for name in ("numpy", QUICK, "torch", "jax", "mlx")
+    }
     made |= {"ncps on torch": partial(of_ncps, model), "jax.jit by hand": partial(by_hand, model)}
     runs, first, losses = {}, {}, {}
     for name, make in made.items():
