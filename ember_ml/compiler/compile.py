@@ -19,6 +19,7 @@ from ember_ml.compiler.passes import variables
 from ember_ml.compiler.simplify import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
+from ember_ml.core.files import written_whole
 from ember_ml.core.graph import Step, trace_graph
 
 _LOG = logging.getLogger("ember_ml")
@@ -51,12 +52,13 @@ def compile(
 
     `jit=False` leaves the printed Python to run as it is; `verbose` logs it at INFO; `without` names passes
     to leave out (`ember_ml.compiler.PASSES`). With `debug`, each line is checked for the first NaN or
-    infinity, which raises a FloatingPointError that shows the line.
+    infinity, which raises a FloatingPointError that shows the line. `file` is where the printed Python is
+    written whenever some is made.
 
     A `Model` becomes a `CompiledModel`, and the other settings are for models: `shapes` of inputs, where None
     is any size; `constant_keys`, values that become part of the program; `data_keys`, never differentiated;
     `trainable_keys`, inputs that are; `discard_keys`, outputs that are dropped with what serves them alone;
-    `inference`, without gradients; `file`, where the printed Python is written whenever some is made.
+    `inference`, without gradients.
 
     >>> import numpy as np
     >>> from ember_ml import ops
@@ -78,16 +80,16 @@ def compile(
         "trainable_keys": trainable_keys,
         "discard_keys": discard_keys,
         "inference": inference,
-        "file": file,
     }
     if (of_model := getattr(f, "compiled_for", None)) is not None:
         how = {"jit": jit, "verbose": verbose, "debug": debug, "without": without}
-        return of_model(engine, how, **chosen)
+        return of_model(engine, how, file=file, **chosen)
     if given := [name for name, value in chosen.items() if value]:
         raise TypeError(
             f"compile: {', '.join(given)} can be chosen for a Model alone, got {type(f).__name__}"
         )
-    return Compiled(f, engine, jit=jit and not debug, verbose=verbose, debug=debug, without=tuple(without))
+    options = {"jit": jit and not debug, "debug": debug, "without": tuple(without)}
+    return Compiled(f, engine, verbose=verbose, file=file, **options)
 
 
 jit = compile
@@ -139,7 +141,7 @@ class Compiled:
     def __init__(self, f: Any, backend: Backend | None, **options: Any):
         self.f = f
         self.backend = backend
-        self.options = options  # jit, verbose, debug, without
+        self.options = options  # jit, verbose, debug, without, file
         self._call = getattr(f, "functional", f)  # a module is called with its parameters
         self._key = getattr(f, "compile_key", None)  # and what it is set to is part of the program
         self._made: dict[Any, Specialisation] = {}
@@ -256,6 +258,9 @@ class Compiled:
             if self.options["verbose"]:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(made.graph.steps), made.source)
             self._made[key] = made
+            if self.options["file"] is not None:
+                with written_whole(self.options["file"]) as part:
+                    part.write_text(self.source, encoding="utf-8")
             return made
 
     def _engine(self, leaves: list) -> Backend:

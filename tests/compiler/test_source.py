@@ -90,6 +90,15 @@ def test_results_share_no_memory_with_each_other_across_calls():
         assert not np.shares_memory(a, b)
 
 
+def test_the_text_is_written_to_a_file_as_it_is_made(tmp_path):
+    run = compile(lambda x: ops.tanh(x) * 2.0, "numpy", file=tmp_path / "program.py")
+    run(np.ones(3, "float32"))
+    assert (tmp_path / "program.py").read_text(encoding="utf-8") == run.source
+    run(np.ones((2, 3), "float32"))
+    assert (tmp_path / "program.py").read_text(encoding="utf-8") == run.source
+    assert run.source.count("def evaluate(x):") == 2
+
+
 def test_large_arrays_are_let_go_after_their_last_use():
     run = compile(lambda x: ops.sum(ops.sort(ops.tanh(x) * x, axis=0), axis=0))
     x = np.ones((200, 200), "float32")

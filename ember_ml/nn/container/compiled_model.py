@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from ember_ml.backend import Backend, get_backend
@@ -45,7 +44,8 @@ class CompiledModel:
         if not model.plan.nodes:
             raise ValueError("compile: the model has no nodes; add one, such as model |= Linear(dimension=1)")
         model.set_shapes(shapes or {})
-        self.model, self.backend, self.inference, self.file = model, backend, inference, file
+        self.model, self.backend, self.inference = model, backend, inference
+        self.file, self._written = file, 0
         data, trainable, constants = set(data_keys or ()), tuple(trainable_keys or ()), constant_keys or {}
         held = {k: _held(x, self._engine()) for k, x in constants.items()}
         self.program = Program(model, model.sizes, held, frozenset(data), trainable, model.cost_key)
@@ -172,10 +172,12 @@ class CompiledModel:
             return self._values(engine, self.model.renewed())
 
     def _write(self) -> None:
-        text = self.source
-        if not Path(self.file).is_file() or Path(self.file).read_text(encoding="utf-8") != text:
+        """Write the printed Python, if there is more of it than the last time."""
+        made = sum(len(part.graphs) for part in self._parts.values())
+        if made != self._written:
+            self._written = made
             with written_whole(self.file) as part:
-                part.write_text(text, encoding="utf-8")
+                part.write_text(self.source, encoding="utf-8")
 
 
 def _held(x: Any, engine: Backend) -> Any:
