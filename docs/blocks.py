@@ -7,11 +7,13 @@ import contextlib
 import importlib.util
 import io
 import linecache
+import os
 import re
 import tempfile
 import traceback
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -41,7 +43,9 @@ def run_blocks(name: str, text: str) -> None:
     """Run the blocks of a page, NumPy active, warnings as errors. Raises BrokenBlock at the first to fail."""
     scope = {"__name__": "page"}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.chdir(_folder(stack)))
+        folder = _folder(stack)
+        stack.enter_context(contextlib.chdir(folder))
+        stack.enter_context(patch.dict(os.environ, EMBER_ML_HOME=f"{folder}/home"))
         stack.enter_context(use_backend("numpy"))
         stack.enter_context(np.errstate(all="raise"))
         stack.enter_context(warnings.catch_warnings())

@@ -300,8 +300,13 @@ class Backend(Vocabulary, Standard, Interpreter):
         """Return the words for a step of a program, see `phrases`; None to have it called as bound."""
         return None
 
+    @property
+    def programs(self) -> bool:
+        """Whether this backend tries to compile graphs in a way of its own, by `program`."""
+        return False
+
     def program(self, graph: Any) -> tuple[Callable, str] | None:
-        """Return a graph compiled in the engine's own way, and its text; None to have it printed."""
+        """Return a graph compiled in that way, and its text; None to have it printed."""
         return None
 
     def jit(self, function: Callable, *, whole: bool = True) -> Callable:

@@ -28,10 +28,19 @@ class CupyBackend(NumPyBackend):
         name: function for name, function in NumPyBackend.overrides.items() if name not in _ON_THE_HOST
     }
 
+    rewrites: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, *args: Any, **settings: Any):
         Backend.__init__(self, *args, **settings)
         if (self.device or "cuda").partition(":")[0] != "cuda":
             raise ValueError(f"CuPy computes on cuda alone, not on {self.device!r}")
+
+    @property
+    def programs(self):
+        return False  # Numba's loops are for the host's memory
+
+    def phrase(self, step):
+        return None  # NumPy's words name NumPy's own functions
 
     def scipy(self, part):
         return importlib.import_module(f"cupyx.scipy.{part}")

@@ -38,9 +38,11 @@ class NumPyBackend(Backend):
         own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
         return phrases.phrase(step) if own else None
 
+    @property
+    def programs(self):
+        return self.enable_optimizations and importlib.util.find_spec("numba") is not None
+
     def program(self, graph):
-        if not self.enable_optimizations or importlib.util.find_spec("numba") is None:
-            return None
         from ember_ml.backend import loops
 
         prepared = loops.prepared(graph) if loops.pays(graph) else None

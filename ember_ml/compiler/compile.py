@@ -117,7 +117,7 @@ def _specialised(traced: Graph, random: bool, engine: Backend, options: dict) ->
     """Return a recorded graph simplified and made a program: in the engine's own way, or printed."""
     without = options["without"]
     made = (traced, random, engine, options)
-    if options["jit"] and type(engine).program is not Backend.program:
+    if options["jit"] and engine.programs:
         graph, done = simplify(traced, engine, (*without, "engine"))  # which is for printed programs
         if (own := engine.program(graph)) is not None:
             told = [(f"{s.op.name} -> {'; '.join(str(v.spec) for v in s.outs)}", s) for s in graph.steps]

@@ -44,6 +44,16 @@ class Operators:
     def __getitem__(self, index: Any) -> Any:
         return TABLE["getitem"](self, index=index)
 
+    @property
+    def T(self) -> Any:
+        """The axes reversed: the transpose of a matrix."""
+        return TABLE["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return TABLE["matrix_transpose"](self)
+
 
 def derive_operators() -> None:
     """Give `Operators` its methods, once the table is full; `ember_ml.ops` calls this.

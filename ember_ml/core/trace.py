@@ -81,16 +81,6 @@ class Traced(Operators):
         """The number of axes."""
         return len(self.shape)
 
-    @property
-    def T(self) -> Any:
-        """The transpose of a matrix."""
-        return TABLE["transpose"](self)
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes exchanged."""
-        return TABLE["matrix_transpose"](self)
-
     def __len__(self) -> int:
         return self.shape[0]
 

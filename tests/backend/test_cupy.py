@@ -7,7 +7,9 @@ from ember_ml import backend, ops, tensor
 from ember_ml.backend import Backend, selection
 from ember_ml.cli import laws
 from ember_ml.cli.laws import Case
-from ember_ml.core import TABLE
+from ember_ml.compiler.codegen import build
+from ember_ml.core import TABLE, Spec, as_dtype
+from ember_ml.core.graph import trace_graph
 from samples import cases
 
 pytest.importorskip("cupy", reason="CuPy is not installed here")
@@ -209,3 +211,16 @@ def test_the_stand_in_refuses_what_a_gpu_refuses(stand_in):
         np.add(x, np.ones(1))
     with pytest.raises(TypeError, match="Implicit conversion"):
         np.asarray(x)
+
+
+def test_a_compiled_program_is_written_in_none_of_numpys_words():
+    engine = backend.CupyBackend(enable_optimizations=True)
+    spec = Spec((2, 2), as_dtype("float32"))
+    graph, _, _ = trace_graph(lambda x: ops.tanh(ops.matmul(x, x)), [spec], expands=lambda op: False)
+    built = build(graph, engine)
+    for name in ("tanh", "matmul"):
+        assert built.function.__globals__[name] is engine.implementation(TABLE[name])
+        assert built.function.__globals__[name] is not getattr(np, name)
+    assert "out=" not in built.source
+    assert not engine.programs
+    assert not engine.rewrites

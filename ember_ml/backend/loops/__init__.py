@@ -119,7 +119,7 @@ def _prepared(graph: Graph) -> Prepared:
         raise Unsayable("a result that is a number")
     wanted = {x: r for x, r in zip(graph.outputs, results, strict=True) if type(x) is Var}
     printer = Printer(program, graph, values, wanted)
-    printer.print()
+    printer.write()
     printer.deliver(graph.outputs, results, graph.outputs)
     return Prepared(_text(program, graph), tuple(program.constants), tuple(sorted(program.products)), graph)
 

@@ -111,7 +111,7 @@ class Printer:
             if step.op.name in JOINING:
                 self._want_parts(step)
 
-    def print(self) -> None:
+    def write(self) -> None:
         """Write the steps."""
         for number, unit in enumerate(self.schedule.units):
             if unit.shape is not None:

@@ -111,7 +111,7 @@ def scan(printer: Printer, step: Step) -> None:
     _pack(inner, body.inputs[:consts])
     length = step.attrs["length"]
     printer.open_loop(f"range({length - 1}, -1, -1)" if step.attrs["reverse"] else f"range({length})", turn)
-    inner.print()
+    inner.write()
     inner.deliver([x for _, _, x in made], kept, [v for _, v, _ in made])
     for total, terms in sums:
         for term in terms:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ember_ml.core import TABLE, tree
+from ember_ml.core import tree
 from ember_ml.core.operators import Operators
 
 if TYPE_CHECKING:
@@ -56,16 +56,6 @@ class Connection(Operators):
     def shape(self) -> Wired:
         """A node that gives the shape, a tuple of integers."""
         return _recorded("shape", self)
-
-    @property
-    def T(self) -> Any:
-        """The axes reversed."""
-        return TABLE["transpose"](self)
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes exchanged."""
-        return TABLE["matrix_transpose"](self)
 
     def __getitem__(self, index: Any) -> Wired:
         return _recorded("item", self, index=index)
