@@ -21,13 +21,25 @@ from ember_ml.backend import use_backend as use_backend
 from ember_ml.core.op import LOADERS as _LOADERS
 
 if TYPE_CHECKING:
-    from ember_ml import backend, compiler, core, data, models, nn, ops, tensor, training, visualization
+    from ember_ml import (
+        backend,
+        compiler,
+        core,
+        data,
+        export,
+        models,
+        nn,
+        ops,
+        tensor,
+        training,
+        visualization,
+    )
 
 __version__ = "0.2.0"
 
 _SUBPACKAGES = (
-    *("array_api", "backend", "cli", "compat", "compiler", "core", "data", "features", "models", "nn", "ops"),
-    *("tensor", "training", "utils", "visualization"),
+    *("array_api", "backend", "cli", "compat", "compiler", "core", "data", "export", "features", "models"),
+    *("nn", "ops", "tensor", "training", "utils", "visualization"),
 )
 
 _LOADERS.append(partial(importlib.import_module, "ember_ml.ops"))
@@ -35,9 +47,10 @@ _LOADERS.append(partial(importlib.import_module, "ember_ml.ops"))
 # Names that live elsewhere and are reached from here too: name -> module.
 _FROM = {
     "ember_ml.compiler": (
-        *("compile", "custom_vjp", "grad", "hessian", "jacobian", "jit", "jvp", "to_onnx"),
-        *("value_and_grad", "vjp", "vmap"),
+        *("compile", "custom_vjp", "grad", "hessian", "jacobian", "jit", "jvp", "value_and_grad"),
+        *("vjp", "vmap"),
     ),
+    "ember_ml.export": ("to_onnx",),
     "ember_ml.core": ("get_default_dtype", "set_default_dtype"),
     "ember_ml.ops": ("cond", "scan", "stop_gradient"),
     "ember_ml.tensor": (

@@ -242,9 +242,7 @@ class Backend(Vocabulary, Standard, Interpreter):
                 elif (found := self.extremes(places.indices)) is not None:
                     places.check(*found)
         except (IndexError, TypeError, ValueError) as fault:
-            fault.args = (f"{op.name}: {fault}",)
-            fault.op = op.name  # pyright: ignore[reportAttributeAccessIssue]
-            raise
+            raise dispatch.blamed(op.name, fault)  # noqa: B904 - it is the same error
 
     def extremes(self, indices: Any) -> tuple[int, int] | None:
         """Return the least and the greatest of an array; None when it is empty or has no values yet."""

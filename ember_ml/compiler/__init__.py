@@ -11,5 +11,4 @@ from ember_ml.compiler.grad import vjp as vjp
 from ember_ml.compiler.jacobian import hessian as hessian
 from ember_ml.compiler.jacobian import jacobian as jacobian
 from ember_ml.compiler.jacobian import jvp as jvp
-from ember_ml.compiler.onnx import to_onnx as to_onnx
 from ember_ml.compiler.simplify import PASSES as PASSES

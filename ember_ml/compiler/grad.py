@@ -132,7 +132,7 @@ class custom_vjp:
             f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
         )
         rules = {"spec": self._specs, "linearize": self._linearize, "batch": self._batch}
-        self._op = Op(definition, body=self._compute, **rules)
+        self._op = Op(define=definition, body=self._compute, **rules)
 
     def defvjp(self, forward: Callable, backward: Callable) -> None:
         """Set the forward and the backward rule."""

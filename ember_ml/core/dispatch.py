@@ -111,6 +111,13 @@ def interpreter_of(name: str, types: tuple[type, ...]) -> Interpreter | None:
     return top
 
 
+def blamed(name: str, fault: Exception) -> Exception:
+    """Return an error with the name of the op in front, unless it bears one already."""
+    if getattr(fault, "op", None) is None:
+        fault.args, fault.op = (f"{name}: {fault}",), name  # pyright: ignore[reportAttributeAccessIssue]
+    return fault
+
+
 def as_number(x: Any) -> Any:
     """Return another engine's scalar as the Python number it counts as beside arrays of the active one."""
     try:

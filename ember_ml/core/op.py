@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -29,65 +30,51 @@ LOADERS: list[Callable[[], Any]] = []  # what enters the ops; `ember_ml` says so
 FAULTS = (ValueError, TypeError, IndexError, RuntimeError, AttributeError, ArithmeticError)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Op:
-    """A named operation and its rules; its function, `op.function`, is public as `ember_ml.ops.<name>`."""
+    """A named operation and its rules; its function, `op.function`, is public as `ember_ml.ops.<name>`.
 
-    name: str
-    function: Callable  # the public function
-    apply: Callable  # the same, taking arrays by position and settings by keyword, whatever the signature
+    A gradient rule multiplies by the transposed derivative and conjugates nothing: `core.reverse` makes
+    complex gradients torch's.
+    """
+
     define: Callable  # the definition as written: signature and contract
-    body: Callable | None  # of a composite: its meaning everywhere
-    shape: Callable  # Specs -> shape
-    dtype: rules.DTypeRule  # Specs -> casts of the arguments, dtype of the result
-    spec: Callable | None  # Specs -> Specs, for ops that need both at once
-    vjp: (
-        Callable | None
-    )  # (cotangent, output, *args, **attrs) -> a cotangent for each array argument, or None; it multiplies
-    # by the transposed derivative and conjugates nothing: `core.reverse` makes complex gradients torch's
-    linearize: (
-        Callable | None
-    )  # (wanted, *args, **attrs) -> output, pullback; for ops that keep more than their output
-    domain: Any  # (low, high) between which the laws draw real arguments; where it is defined and smooth
-    kinds: tuple[str, ...]  # kinds of dtype that it accepts
-    arrays: tuple[str, ...]  # names of the array parameters
-    sequence: bool  # its first array parameter is a sequence of arrays, or variadic
-    returns: type | None  # the named tuple in which several results come
-    places: Callable | None  # (*args, **attrs) -> the `rules.Places` that eager code checks
-    batch: Callable | None  # what it does at many places at once, as `core.batching` calls it
+    body: Callable | None = None  # of a composite: its meaning everywhere
+    shape: Callable = rules.same  # Specs -> shape
+    dtype: rules.DTypeRule = rules.promoted  # Specs -> casts of the arguments, dtype of the result
+    spec: Callable | None = None  # Specs -> Specs, for ops that need both at once
+    vjp: Callable | None = None  # (cotangent, output, *args, **attrs) -> that of each array argument, or None
+    linearize: Callable | None = (
+        None  # (wanted, *args, **attrs) -> output, pullback; keeps more than its output
+    )
+    domain: Any = (-2.0, 2.0)  # between which the laws draw real arguments; where it is defined and smooth
+    kinds: tuple[str, ...] = KINDS  # kinds of dtype that it accepts
+    arrays: tuple[str, ...] = ()  # names of the array parameters; unless given, the positional-only ones
+    sequence: bool = False  # its first array parameter is a sequence of arrays, or variadic
+    returns: type | None = None  # the named tuple in which several results come
+    places: Callable | None = None  # (*args, **attrs) -> the `rules.Places` that eager code checks
+    batch: Callable | None = None  # what it does at many places at once, as `core.batching` calls it
+    cost: Callable | None = (
+        None  # (output, *args, **attrs) -> arithmetic operations; see `ember_ml.ops.costs`
+    )
 
-    def __init__(
-        self,
-        define: Callable,
-        *,
-        body: Callable | None = None,
-        shape: Callable = rules.same,
-        dtype: rules.DTypeRule = rules.promoted,
-        spec: Callable | None = None,
-        vjp: Callable | None = None,
-        linearize: Callable | None = None,
-        domain: Any = (-2.0, 2.0),
-        kinds: Iterable[str] = KINDS,
-        arrays: Iterable[str] | None = None,
-        sequence: bool = False,
-        returns: type | None = None,
-        places: Callable | None = None,
-        batch: Callable | None = None,
-    ):
-        self.name, self.define, self.body = define.__name__, define, body
-        self.shape, self.dtype, self.spec = shape, dtype, spec
-        self.vjp, self.linearize, self.domain, self.kinds = vjp, linearize, domain, tuple(kinds)
-        parameters = inspect.signature(define).parameters
-        first = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
-        self.arrays = tuple(first if arrays is None else arrays)
-        self.sequence = sequence or any(
-            parameters[a].kind is inspect.Parameter.VAR_POSITIONAL for a in self.arrays
-        )
-        self.returns, self.places, self.batch = returns, places, batch
-        self._optional = [a for a in self.arrays if parameters[a].default is None]
-        self._creates = all(parameters[a].kind is inspect.Parameter.KEYWORD_ONLY for a in self.arrays)
+    def __post_init__(self) -> None:
+        self.name: str = self.define.__name__
+        parameters = list(inspect.signature(self.define).parameters.values())
+        front = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        self.arrays = tuple(self.arrays or front)
+        own = [p for p in parameters if p.name in self.arrays]
+        self.sequence |= any(p.kind is p.VAR_POSITIONAL for p in own)
+        self.creates = all(p.kind is p.KEYWORD_ONLY for p in own)  # arrays without being given one: `like`
+        self._optional = [p.name for p in own if p.default is None]
         self._found: dict = {}
-        self.function = _write_function(self, list(parameters.values()))
-        self.apply = self._by_keyword(list(parameters.values()))
+        self.function = _write_function(self, parameters)  # the public function
+        others = [p for p in parameters if p not in own or p.kind is p.KEYWORD_ONLY]
+        others_named = not any(p.kind is p.POSITIONAL_ONLY for p in others)
+        plain = self.creates or (parameters == [*own, *others] and others_named)
+        keyed = [*(p for p in own if p not in others), *(p.replace(kind=p.KEYWORD_ONLY) for p in others)]
+        # The same, taking arrays by position and settings by keyword, whatever the signature.
+        self.apply = self.function if plain else _write_function(self, keyed)
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         """Compute the op on arguments of any interpreter."""
@@ -96,22 +83,15 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def _by_keyword(self, parameters: list[inspect.Parameter]) -> Callable:
-        first = [p for p in parameters if p.name in self.arrays and p.kind is not p.KEYWORD_ONLY]
-        others = [p for p in parameters if p not in first]
-        if parameters[: len(first)] == first and not any(p.kind is p.POSITIONAL_ONLY for p in others):
-            return self.function
-        return _write_function(self, [*first, *(p.replace(kind=p.KEYWORD_ONLY) for p in others)])
-
-    @property
-    def creates(self) -> bool:
-        """Whether it makes arrays without being given one: its arrays are keywords, as `like` and `key`."""
-        return self._creates
-
     @property
     def differentiable(self) -> bool:
         """Whether it has a gradient rule, or a body from which one follows."""
         return self.vjp is not None or self.linearize is not None or self.body is not None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its result is its first argument, seen in another way."""
+        return self.cost is rules.view
 
     def resolve(self, *arrays: Any) -> Callable:
         """Return what computes this op for arrays of these types, and remember it."""
@@ -160,10 +140,7 @@ class Op:
             shape = self.shape(*given, **attrs)
             _, dtype = self.dtype(given, attrs)
         except (ValueError, TypeError, IndexError) as fault:
-            if getattr(fault, "op", None) is None:
-                fault.args = (f"{self.name}: {fault}",)
-                fault.op = self.name  # pyright: ignore[reportAttributeAccessIssue]
-            raise
+            raise dispatch.blamed(self.name, fault)  # noqa: B904 - it is the same error
         if isinstance(shape, list):
             dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(shape)
             return tuple(Spec(each, own) for each, own in zip(shape, dtypes, strict=True))
@@ -177,8 +154,7 @@ class Op:
         if getattr(error, "op", None) is not None:
             raise error
         if isinstance(error, rules.UnknownShape):
-            error.args, error.op = (f"{self.name}: {error}",), self.name  # pyright: ignore
-            raise error
+            raise dispatch.blamed(self.name, error)
         try:
             self.infer(args, attrs)
         except (ValueError, TypeError, IndexError) as fault:
@@ -193,30 +169,23 @@ def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 
     Rules: `shape`, `dtype` (or `spec` for both), `vjp` or `linearize`, `domain`, `kinds`, `arrays`,
-    `sequence`, `returns`, `places`, `batch`; the attributes of `Op` say what each is.
+    `sequence`, `returns`, `places`, `batch`, `cost`; the attributes of `Op` say what each is.
     """
-    return lambda define: _enter(Op(define, **rules_))
+    return lambda define: _enter(Op(define=define, **rules_))
 
 
 def composite(**rules_: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Define an op by other ops: shape, dtype, gradient and every engine follow from its body."""
-    return lambda define: _enter(Op(define, body=_with_arrays_first(define, rules_.get("arrays")), **rules_))
+    return lambda define: _enter(Op(define=define, body=_body(define, rules_.get("arrays", ())), **rules_))
 
 
-def _with_arrays_first(define: Callable, arrays: Iterable[str] | None) -> Callable:
+def _body(define: Callable, arrays: tuple[str, ...]) -> Callable:
     """Return a definition that takes arrays by position and settings by keyword, as interpreters do."""
     parameters = inspect.signature(define).parameters
-    places = [a for a in arrays or () if parameters[a].kind is not inspect.Parameter.KEYWORD_ONLY]
-    fixed = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    if arrays is None or (list(parameters)[: len(places)] == places and set(fixed) <= set(places)):
+    given = [a for a in arrays if parameters[a].kind is not inspect.Parameter.KEYWORD_ONLY]
+    if list(parameters)[: len(given)] == given:
         return define
-
-    def body(*args: Any, **attrs: Any) -> Any:
-        given = {**dict(zip(places, args, strict=False)), **attrs}
-        front = [given.pop(name) for name in fixed]
-        return define(*front, **given)
-
-    return body
+    return lambda *args, **attrs: define(**dict(zip(given, args, strict=False)), **attrs)
 
 
 def alias(name: str, *others: str) -> None:
@@ -249,54 +218,49 @@ def _enter(op: Op) -> Any:
 
 # The function of an op is written out, since an explicit signature costs nothing and *args cost 70 ns.
 _TEMPLATE = """\
-def {name}({signature}):
+def {name}{signature}:
     try:
         compute = found{keys}
     except KeyError:
         compute = resolve({arrays})
     try:
-        return {result}
+        return {start}compute({args}{settings}){end}
     except FAULTS as error:
-        return {recovered}
+        return {start}recover(error, ({args}), dict({settings})){end}
 """
 
 
+class _Word(str):
+    """A text that stands in a printed signature as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
-    scope: dict = {"found": op._found, "resolve": op.resolve, "recover": op.recover, "FAULTS": FAULTS}
-    signature, call, args, attrs, seen = [], [], [], [], None
-    for p in parameters:
-        if seen is p.POSITIONAL_ONLY and p.kind is not p.POSITIONAL_ONLY:
-            signature.append("/")
-        if p.kind is p.KEYWORD_ONLY and seen not in (p.KEYWORD_ONLY, p.VAR_POSITIONAL):
-            signature.append("*")
-        seen = p.kind
-        default = "" if p.default is p.empty else f"=_{p.name}"
-        scope[f"_{p.name}"] = p.default
-        star = "*" if p.kind is p.VAR_POSITIONAL else ""
-        signature.append(f"{star}{p.name}{default}")
-        positional = p.name in op.arrays and p.kind is not p.KEYWORD_ONLY
-        call.append(f"{star}{p.name}" if positional else f"{p.name}={p.name}")
-        (args if positional else attrs).append(f"{star}{p.name}" if positional else f"'{p.name}': {p.name}")
-    if seen is inspect.Parameter.POSITIONAL_ONLY:
-        signature.append("/")
-    call.sort(key=lambda each: "=" in each)  # arrays first, by position; all else by keyword
-    given = "".join(f"{a}, " for a in args)
-    result, recovered = f"compute({', '.join(call)})", f"recover(error, ({given}), {{{', '.join(attrs)}}})"
-    if op.returns is not None:
-        scope["returns"] = op.returns
-        result, recovered = f"returns(*{result})", f"returns(*{recovered})"
+    """Return the function of these parameters that finds who computes the op."""
+    defaults = {p: p.empty if p.default is p.empty else _Word(f"_{p.name}") for p in parameters}
+    own = [p for p in parameters if p.name in op.arrays and p.kind is not p.KEYWORD_ONLY]
     source = _TEMPLATE.format(
         name=op.name,
-        signature=", ".join(signature),
+        signature=inspect.Signature([p.replace(annotation=p.empty, default=defaults[p]) for p in parameters]),
         keys=_keys(op),
         arrays=", ".join(op.arrays),
-        result=result,
-        recovered=recovered,
+        args="".join(f"{'*' * (p.kind is p.VAR_POSITIONAL)}{p.name}, " for p in own),
+        settings=", ".join(f"{p.name}={p.name}" for p in parameters if p not in own),
+        start="" if op.returns is None else "returns(*",
+        end="" if op.returns is None else ")",
     )
-    file = f"<op {op.name}>"
+    scope = {"found": op._found, "resolve": op.resolve, "recover": op.recover, "FAULTS": FAULTS}
+    scope |= {"returns": op.returns, **{f"_{p.name}": p.default for p in parameters}}
+    return update_wrapper(written(source, f"<op {op.name}>", scope)[op.name], op.define)
+
+
+def written(source: str, file: str, scope: dict) -> dict:
+    """Run a text in `scope` and return that; tracebacks and debuggers find its lines under `file`."""
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     exec(compile(source, file, "exec"), scope)
-    return update_wrapper(scope[op.name], op.define)
+    return scope
 
 
 def _keys(op: Op) -> str:

@@ -18,7 +18,7 @@ def _like(x, edge, at):
 
 
 @composite(kinds=NUMERIC, arrays=("x", "prepend", "append"))
-def diff(x, /, n=1, axis=-1, prepend=None, append=None):
+def diff(x, n=1, axis=-1, prepend=None, append=None):
     """The n-th difference of neighbours along an axis, after joining `prepend` and `append` to it."""
     at = as_axis(axis, len(shape_of(x)))
     if n < 0:

@@ -15,7 +15,7 @@ from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph
 from ember_ml.core.op import TABLE, primitive
 from ember_ml.core.reverse import linearize
-from ember_ml.core.rules import kept, same
+from ember_ml.core.rules import kept, same, view
 from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
 from ember_ml.core.tree import merged
@@ -23,7 +23,7 @@ from ember_ml.ops.batching import branched, looped, scanned
 from ember_ml.ops.scan_gradient import ScanGradient, whole
 
 
-@primitive(shape=same, dtype=kept, vjp=constant)
+@primitive(shape=same, dtype=kept, vjp=constant, cost=view)
 def stop_gradient(x, /):
     """The array itself, as a constant: no gradient flows through."""
 

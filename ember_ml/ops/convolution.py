@@ -10,6 +10,7 @@ from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
 from ember_ml.ops.batching import convolved
+from ember_ml.ops.costs import size
 from ember_ml.ops.elementwise import add
 from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import flip, matrix_transpose, permute_dims, reshape
@@ -97,7 +98,12 @@ def _exchanged(x):
     return permute_dims(x, axes=(1, 0, *range(2, len(shape_of(x)))))
 
 
-@composite(vjp=_convolution_vjp, batch=convolved)
+def _convolution_flops(out, x, weight, **_):
+    """Each number of the result joins a kernel's worth of others, the zeros of padding and spreading too."""
+    return 2 * size(out) * math.prod(shape_of(weight)[1:])
+
+
+@composite(vjp=_convolution_vjp, batch=convolved, cost=_convolution_flops)
 def convolution(x, weight, /, *, stride, padding, dilation, input_dilation, groups):
     """The sums of products of a kernel with each place of x, as `conv2d` has them, with every setting named.
 

@@ -8,6 +8,7 @@ from ember_ml.core.dtypes import FLOATING, Defaults, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of, steps
 from ember_ml.core.trace import constant
+from ember_ml.ops.costs import moved
 
 
 @primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
@@ -139,7 +140,10 @@ def asarray(obj, *, dtype=None, device=None, copy=None, like=None):
 
 
 @primitive(
-    shape=same, dtype=asked, vjp=lambda g, out, x, dtype: (g if as_dtype(dtype).kind in FLOATING else None,)
+    shape=same,
+    dtype=asked,
+    vjp=lambda g, out, x, dtype: (g if as_dtype(dtype).kind in FLOATING else None,),
+    cost=moved,
 )
 def astype(x, /, dtype):
     """The values in another dtype: floats become integers by cutting, numbers become truths by `!= 0`."""

@@ -28,7 +28,13 @@ def _sum_vjp(g, out, x, axis, dtype, include_initial):
     return (flip(cumulative_sum(flip(late, axis=at), axis=at), axis=at),)
 
 
-@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, vjp=_sum_vjp, batch=along)
+@primitive(
+    shape=_so_far,
+    dtype=accumulated,
+    kinds=NUMERIC,
+    vjp=_sum_vjp,
+    batch=along,
+)
 def cumulative_sum(x, /, axis=None, *, dtype=None, include_initial=False):
     """The running sum along an axis, the value at that place included; 0 first if `include_initial`.
 
@@ -58,7 +64,14 @@ def _prod_vjp(g, out, x, axis, dtype, include_initial):
     return (permute_dims(multiply(before, sums), axes=inverse_order(order, len(order))),)
 
 
-@primitive(shape=_so_far, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp, batch=along)
+@primitive(
+    shape=_so_far,
+    dtype=accumulated,
+    kinds=NUMERIC,
+    domain=(0.5, 1.5),
+    vjp=_prod_vjp,
+    batch=along,
+)
 def cumulative_prod(x, /, axis=None, *, dtype=None, include_initial=False):
     """The running product along an axis, the value at that place included; 1 first if `include_initial`.
 

@@ -12,6 +12,7 @@ from ember_ml.core.op import primitive
 from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import floating, operands, shape_of
 from ember_ml.ops.comparison import equal, greater
+from ember_ml.ops.costs import of_matrices
 from ember_ml.ops.creation import arange, astype, eye, zeros_like
 from ember_ml.ops.elementwise import add, divide, is_complex, multiply, real, subtract, where
 from ember_ml.ops.indexing import getitem
@@ -156,7 +157,14 @@ def _cholesky_rule(g, out, x, upper):
     return (multiply(solve(adjoint(lower), adjoint(half)), 0.5),)
 
 
-@primitive(shape=square_matrices, dtype=floating, kinds=NUMERIC, vjp=as_seen(_cholesky_rule), batch=last_axes)
+@primitive(
+    shape=square_matrices,
+    dtype=floating,
+    kinds=NUMERIC,
+    vjp=as_seen(_cholesky_rule),
+    batch=last_axes,
+    cost=of_matrices(lambda m, n, upper: n**3 / 3),
+)
 def cholesky(x, /, upper=False):
     """The triangular L with L @ L^H = x; with `upper` U = L^H, so that U^H @ U = x.
 
@@ -192,6 +200,7 @@ def _like(x, y):
     returns=EighResult,
     vjp=as_seen(_eigh_rule),
     batch=last_axes,
+    cost=of_matrices(lambda m, n: 9 * n**3),
 )
 def eigh(x, /):
     """The eigenvalues, ascending, and orthonormal eigenvectors of a symmetric (Hermitian) matrix.
@@ -207,7 +216,14 @@ def _by_eigh(wanted, x):
     return values, lambda g: as_seen(_eigh_rule)((g, None), (values, vectors), x)
 
 
-@primitive(shape=_values, dtype=_real_floating, kinds=NUMERIC, linearize=_by_eigh, batch=last_axes)
+@primitive(
+    shape=_values,
+    dtype=_real_floating,
+    kinds=NUMERIC,
+    linearize=_by_eigh,
+    batch=last_axes,
+    cost=of_matrices(lambda m, n: 4 * n**3 / 3),
+)
 def eigvalsh(x, /):
     """The eigenvalues, ascending, of a symmetric (Hermitian) matrix; the lower triangle alone is read."""
 
@@ -234,6 +250,7 @@ def _eig_rule(g, out, x):
     returns=EigResult,
     vjp=as_seen(_eig_rule),
     batch=last_axes,
+    cost=of_matrices(lambda m, n: 25 * n**3),
 )
 def eig(x, /):
     """The eigenvalues and eigenvectors of any square matrix, complex always, in the engine's order.
@@ -247,7 +264,14 @@ def _by_eig(wanted, x):
     return values, lambda g: as_seen(_eig_rule)((g, None), (values, vectors), x)
 
 
-@primitive(shape=_values, dtype=_complex_floating, kinds=NUMERIC, linearize=_by_eig, batch=last_axes)
+@primitive(
+    shape=_values,
+    dtype=_complex_floating,
+    kinds=NUMERIC,
+    linearize=_by_eig,
+    batch=last_axes,
+    cost=of_matrices(lambda m, n: 10 * n**3),
+)
 def eigvals(x, /):
     """The eigenvalues of any square matrix, complex always, in the engine's order."""
 
@@ -285,6 +309,11 @@ def _rows(x, start, stop):
     )
 
 
+def _qr_flops(m, n, mode):
+    triangle = 2 * n**2 * (m - n / 3)
+    return 2 * triangle if mode == "reduced" else triangle + 4 * (m**2 * n - m * n**2 + n**3 / 3)
+
+
 def _tall_qr_rule(g_q, g_r, q, r):
     """Of a Q with more columns than R, the others turn with the first as little as can be."""
     m, width = shape_of(r)[-1], shape_of(q)[-1]
@@ -300,7 +329,13 @@ def _tall_qr_rule(g_q, g_r, q, r):
 
 
 @primitive(
-    shape=_qr_shapes, dtype=floating, kinds=NUMERIC, returns=QRResult, vjp=as_seen(_qr_rule), batch=last_axes
+    shape=_qr_shapes,
+    dtype=floating,
+    kinds=NUMERIC,
+    returns=QRResult,
+    vjp=as_seen(_qr_rule),
+    batch=last_axes,
+    cost=of_matrices(_qr_flops),
 )
 def qr(x, /, mode="reduced"):
     """Q @ R = x for an orthonormal Q and an upper triangular R; the signs (phases) are the engine's.
@@ -350,6 +385,10 @@ def _svd_rule(g, out, x, full_matrices):
     return (within if whole is None else add(within, whole),)
 
 
+def _svd_flops(m, n, full_matrices):
+    return 4 * m**2 * n + 8 * m * n**2 + 9 * n**3 if full_matrices else 14 * m * n**2 + 8 * n**3
+
+
 def _columns(x, part):
     return x if (part.start, part.stop) == (0, shape_of(x)[-1]) else getitem(x, index=(..., part))
 
@@ -382,6 +421,7 @@ def _apart(g, u, k):
     returns=SVDResult,
     vjp=as_seen(_svd_rule),
     batch=last_axes,
+    cost=of_matrices(_svd_flops),
 )
 def svd(x, /, full_matrices=True):
     """The singular value decomposition x = U @ diag(S) @ Vh, S descending.
@@ -398,7 +438,12 @@ def _by_svd(wanted, x):
 
 
 @primitive(
-    shape=lambda x: _svd_shapes(x)[1], dtype=_real_floating, kinds=NUMERIC, linearize=_by_svd, batch=last_axes
+    shape=lambda x: _svd_shapes(x)[1],
+    dtype=_real_floating,
+    kinds=NUMERIC,
+    linearize=_by_svd,
+    batch=last_axes,
+    cost=of_matrices(lambda m, n: 4 * m * n**2 - 4 * n**3 / 3),
 )
 def svdvals(x, /):
     """The singular values (..., min(n, m)), descending."""

@@ -20,6 +20,7 @@ from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_axes, operands, shape_of
 from ember_ml.core.transforms import NORMS, half, transformed, with_sizes
 from ember_ml.ops.comparison import greater, less, logical_and
+from ember_ml.ops.costs import transforms
 from ember_ml.ops.creation import arange, astype, zeros
 from ember_ml.ops.elementwise import add, conj, divide, multiply
 from ember_ml.ops.indexing import getitem, slice_update
@@ -99,7 +100,7 @@ def _irfftn_vjp(g, out, x, s, axes, norm):
     return (_resized(_weighed(spectrum, 2.0, sizes[-1], over[-1]), shape_of(x)),)
 
 
-@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_fftn_vjp, batch=over_axes)
+@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_fftn_vjp, batch=over_axes, cost=transforms())
 def fftn(x, /, s=None, axes=None, norm="backward"):
     """The transform over several axes (all without `s` and `axes`), of `s` points along them.
 
@@ -107,17 +108,24 @@ def fftn(x, /, s=None, axes=None, norm="backward"):
     """
 
 
-@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_ifftn_vjp, batch=over_axes)
+@primitive(shape=_whole, dtype=_spectral, kinds=NUMERIC, vjp=_ifftn_vjp, batch=over_axes, cost=transforms())
 def ifftn(x, /, s=None, axes=None, norm="backward"):
     """The inverse of `fftn`."""
 
 
-@primitive(shape=_halved, dtype=_spectral, kinds=REAL, vjp=_rfftn_vjp, batch=over_axes)
+@primitive(shape=_halved, dtype=_spectral, kinds=REAL, vjp=_rfftn_vjp, batch=over_axes, cost=transforms(0.5))
 def rfftn(x, /, s=None, axes=None, norm="backward"):
     """The transform of real data over several axes: of the last one, the n // 2 + 1 bins that tell all."""
 
 
-@primitive(shape=_unhalved, dtype=_temporal, kinds=NUMERIC, vjp=_irfftn_vjp, batch=over_axes)
+@primitive(
+    shape=_unhalved,
+    dtype=_temporal,
+    kinds=NUMERIC,
+    vjp=_irfftn_vjp,
+    batch=over_axes,
+    cost=transforms(0.5, halved=True),
+)
 def irfftn(x, /, s=None, axes=None, norm="backward"):
     """The inverse of `rfftn`; give `s` where the last axis was odd, else it is taken to be 2 (m - 1)."""
 

@@ -14,11 +14,13 @@ from ember_ml.core.rules import (
     same,
     shape_of,
     stretches,
+    view,
 )
 from ember_ml.core.spec import Spec
 from ember_ml.core.trace import Traced, constant, traced_in
 from ember_ml.ops.batching import put, taken
 from ember_ml.ops.comparison import equal
+from ember_ml.ops.costs import fetched, for_each_update, moved
 from ember_ml.ops.creation import arange, astype, zeros_like
 from ember_ml.ops.elementwise import divide, multiply
 
@@ -28,6 +30,7 @@ from ember_ml.ops.elementwise import divide, multiply
     dtype=kept,
     vjp=lambda g, out, x, index: (slice_update(zeros_like(x, dtype=g.dtype), g, index=index),),
     batch=indexed,
+    cost=view,
 )
 def getitem(x, /, index):
     """x[index] for an index of integers, slices, None and Ellipsis, known when the program is written."""
@@ -50,6 +53,7 @@ def _into_first(args, attrs):
     dtype=_into_first,
     vjp=lambda g, out, x, updates, index: (slice_update(g, 0, index=index), getitem(g, index=index)),
     batch=indexed,
+    cost=moved,
 )
 def slice_update(x, updates, /, index):
     """A copy of x in which x[index] is `updates`, broadcast to that region and cast to x's dtype."""
@@ -98,6 +102,7 @@ def known_integer(x, reason):
         None,
     ),
     batch=taken,
+    cost=fetched,
 )
 def take(x, indices, /, axis=0):
     """The slices of x at integer `indices` along an axis; negative ones count from the end.
@@ -128,6 +133,7 @@ def _into_first_by_place(args, attrs):
     places=along_axis,
     vjp=lambda g, out, x, indices, updates, axis: (g, None, take(g, indices, axis=axis)),
     batch=put,
+    cost=for_each_update,
 )
 def index_add(x, indices, updates, /, axis=0):
     """A copy of x with `updates` added at integer `indices` along an axis; repeated indices add up.
@@ -151,6 +157,7 @@ def _to_the_chosen(g, out, x, indices, updates, axis):
     places=along_axis,
     vjp=_to_the_chosen,
     batch=put,
+    cost=for_each_update,
 )
 def index_max(x, indices, updates, /, axis=0):
     """A copy of x in which a slice is the larger of itself and all `updates` that `indices` send there.
@@ -166,6 +173,7 @@ def index_max(x, indices, updates, /, axis=0):
     places=along_axis,
     vjp=_to_the_chosen,
     batch=put,
+    cost=for_each_update,
 )
 def index_min(x, indices, updates, /, axis=0):
     """A copy of x in which a slice is the smaller of itself and all `updates` that `indices` send there.

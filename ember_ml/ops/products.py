@@ -7,6 +7,7 @@ from ember_ml.core.dtypes import NUMERIC, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import as_axis, broadcast_shapes, contracted, shape_of
+from ember_ml.ops.costs import size
 from ember_ml.ops.creation import astype, zeros
 from ember_ml.ops.elementwise import multiply, subtract
 from ember_ml.ops.indexing import getitem, slice_update
@@ -35,7 +36,11 @@ def _matmul_vjp(g, out, x1, x2):
     return left, matmul(matrix_transpose(x1), g)
 
 
-@primitive(shape=contracted, kinds=NUMERIC, vjp=_matmul_vjp, batch=products)
+def _product_flops(out, x1, x2):
+    return 2 * size(out) * shape_of(x1)[-1]
+
+
+@primitive(shape=contracted, kinds=NUMERIC, vjp=_matmul_vjp, batch=products, cost=_product_flops)
 def matmul(x1, x2, /):
     """The matrix product (..., n, k) @ (..., k, m) -> (..., n, m); leading axes broadcast.
 
@@ -105,7 +110,22 @@ def _einsum_at_places(step, args, size):
     return einsum(f"{','.join(full)}->{new}{out}", *map(unboxed, args))
 
 
-@primitive(shape=_einsum_shape, kinds=NUMERIC, vjp=_einsum_vjp, arrays=("operands",), batch=_einsum_at_places)
+def _einsum_flops(out, *operands, subscripts):
+    """One product less than there are operands for each turn of a loop over all indices, and a sum."""
+    names, _ = _indices(subscripts, [len(shape_of(x)) for x in operands])
+    every = "".join(sorted(set("".join(names))))
+    turns = math.prod(_einsum_shape(*operands, subscripts=f"{','.join(names)}->{every}"))
+    return turns * (len(operands) - 1 + (turns > size(out)))
+
+
+@primitive(
+    shape=_einsum_shape,
+    kinds=NUMERIC,
+    vjp=_einsum_vjp,
+    arrays=("operands",),
+    batch=_einsum_at_places,
+    cost=_einsum_flops,
+)
 def einsum(subscripts, /, *operands):
     """The sum of products that `subscripts` describes, as in `einsum("ij,jk->ik", x, y)`."""
 

@@ -75,8 +75,8 @@ def spread(counts, total=None):
     return cumulative_sum(getitem(marks, index=slice(total)))
 
 
-@composite(arrays=("x",))
-def tile(x, repetitions, /):
+@composite()
+def tile(x, /, repetitions):
     """The array laid out several times along each axis; fewer numbers than axes are for the last ones."""
     shape = shape_of(x)
     times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)

@@ -10,6 +10,7 @@ from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import UnknownShape, data_dependent, operands, shape_of
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, logical_not
+from ember_ml.ops.costs import halvings, size
 from ember_ml.ops.creation import zeros_like
 from ember_ml.ops.elementwise import minimum
 from ember_ml.ops.indexing import take
@@ -42,12 +43,23 @@ def _inserted(x1, x2, sorter=None, **_):
     return shape_of(x2)
 
 
+def _searched(out, x1, x2, *_, **__):
+    return size(x2) * halvings(size(x1) + 1)
+
+
 def _compared_places(args, attrs):
     common = promote(*operands(args[:2]))
     return (common, common, *(None for x in args[2:] if x is not None)), int64
 
 
-@primitive(shape=_inserted, dtype=_compared_places, kinds=REAL, arrays=("x1", "x2", "sorter"), vjp=constant)
+@primitive(
+    shape=_inserted,
+    dtype=_compared_places,
+    kinds=REAL,
+    arrays=("x1", "x2", "sorter"),
+    vjp=constant,
+    cost=_searched,
+)
 def searchsorted(x1, x2, /, side="left", sorter=None):
     """The places in sorted x1 before which x2 would be put in: before equal values, or after ("right").
 

@@ -17,7 +17,9 @@ from ember_ml.core.rules import (
     sequence_shapes,
     shape_of,
     stretches,
+    view,
 )
+from ember_ml.ops.costs import moved
 from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem
 
@@ -27,6 +29,7 @@ from ember_ml.ops.indexing import getitem
     dtype=kept,
     vjp=lambda g, out, x, shape, copy: (reshape(g, shape=shape_of(x)),),
     batch=with_shape,
+    cost=view,
 )
 def reshape(x, /, shape, *, copy=None):
     """The same values, row by row, in another shape; one size may be -1 and is worked out.
@@ -54,6 +57,7 @@ def inverse_order(axes, ndim):
     dtype=kept,
     vjp=lambda g, out, x, axes: (permute_dims(g, axes=inverse_order(axes, len(shape_of(x)))),),
     batch=permuted,
+    cost=view,
 )
 def permute_dims(x, /, axes):
     """The axes in another order: axis i of the result is axis axes[i] of x."""
@@ -74,8 +78,8 @@ def swapaxes(x, /, axis1, axis2):
     return permute_dims(x, axes=tuple(order))
 
 
-@composite(arrays=("x",))
-def moveaxis(x, source, destination, /):
+@composite()
+def moveaxis(x, /, source, destination):
     """The axes `source` moved to the places `destination`, integers or as many of them; the rest in order."""
     ndim = len(shape_of(x))
     old, new = (as_axes(tuple(a) if isinstance(a, tuple | list) else a, ndim) for a in (source, destination))
@@ -94,7 +98,11 @@ def _last_two_exchanged(x, **_):
 
 
 @primitive(
-    shape=_last_two_exchanged, dtype=kept, vjp=lambda g, out, x: (matrix_transpose(g),), batch=last_axes
+    shape=_last_two_exchanged,
+    dtype=kept,
+    vjp=lambda g, out, x: (matrix_transpose(g),),
+    batch=last_axes,
+    cost=view,
 )
 def matrix_transpose(x, /):
     """The last two axes exchanged."""
@@ -153,7 +161,7 @@ def _stretched(x, shape, **_):
     return wanted
 
 
-@primitive(shape=_stretched, dtype=kept, vjp=lambda g, out, x, shape: (g,), batch=with_shape)
+@primitive(shape=_stretched, dtype=kept, vjp=lambda g, out, x, shape: (g,), batch=with_shape, cost=view)
 def broadcast_to(x, /, shape):
     """The array repeated along axes of size 1 and along new leading axes."""
 
@@ -187,7 +195,7 @@ def _cut(g, out, arrays, axis):
     return (parts,)
 
 
-@primitive(shape=_concatenated, sequence=True, vjp=_cut, batch=joined)
+@primitive(shape=_concatenated, sequence=True, vjp=_cut, batch=joined, cost=moved)
 def concat(arrays, /, axis=0):
     """A sequence of arrays joined along an axis that they have; None lays each flat first."""
 
@@ -203,7 +211,7 @@ def _slices(g, out, arrays, axis):
     return ([getitem(g, index=(*(slice(None),) * at, i)) for i in range(len(arrays))],)
 
 
-@primitive(shape=_stacked, sequence=True, vjp=_slices, batch=joined)
+@primitive(shape=_stacked, sequence=True, vjp=_slices, batch=joined, cost=moved)
 def stack(arrays, /, axis=0):
     """A sequence of arrays of one shape joined along a new axis."""
 
@@ -265,6 +273,8 @@ def _flippable(x, axis=None, **_):
     return same(x)
 
 
-@primitive(shape=_flippable, dtype=kept, vjp=lambda g, out, x, axis: (flip(g, axis=axis),), batch=along)
+@primitive(
+    shape=_flippable, dtype=kept, vjp=lambda g, out, x, axis: (flip(g, axis=axis),), batch=along, cost=view
+)
 def flip(x, /, axis=None):
     """The values along an axis (or along all) in reverse order."""

@@ -4,12 +4,14 @@ A singular matrix shows in its values alone: NumPy and PyTorch raise, JAX gives 
 the values are asked for. Determinants are 0 everywhere.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from ember_ml.core.batching import last_axes, products
 from ember_ml.core.dtypes import NUMERIC, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.rules import broadcast_shapes, floating, shape_of
+from ember_ml.ops.costs import of_matrices, size
 from ember_ml.ops.elementwise import add, imag, is_complex, multiply, negative
 from ember_ml.ops.indexing import getitem
 from ember_ml.ops.products import matmul
@@ -51,7 +53,12 @@ def _solve_vjp(g, out, x1, x2):
     return by_matrix, by_right
 
 
-@primitive(shape=_solved, dtype=floating, kinds=NUMERIC, vjp=_solve_vjp, batch=products)
+def _solve_flops(out, x1, x2):
+    *batch, n, _ = shape_of(x1)
+    return math.prod(batch) * 2 * n**3 / 3 + 2 * n * size(out)
+
+
+@primitive(shape=_solved, dtype=floating, kinds=NUMERIC, vjp=_solve_vjp, batch=products, cost=_solve_flops)
 def solve(x1, x2, /):
     """The solution x of x1 @ x = x2 for square x1 (..., n, n).
 
@@ -65,7 +72,14 @@ def _inv_vjp(g, out, x):
     return (negative(matmul(matmul(turned, g), turned)),)
 
 
-@primitive(shape=_square, dtype=floating, kinds=NUMERIC, vjp=_inv_vjp, batch=last_axes)
+@primitive(
+    shape=_square,
+    dtype=floating,
+    kinds=NUMERIC,
+    vjp=_inv_vjp,
+    batch=last_axes,
+    cost=of_matrices(lambda m, n: 2 * n**3),
+)
 def inv(x, /):
     """The inverse of square matrices (..., n, n). Raises where one is singular, or gives inf and NaN."""
 
@@ -81,6 +95,7 @@ def _by_matrix(factors, x):
     kinds=NUMERIC,
     vjp=lambda g, out, x: (_by_matrix(multiply(g, out), x),),
     batch=last_axes,
+    cost=of_matrices(lambda m, n: 2 * n**3 / 3),
 )
 def det(x, /):
     """The determinant of square matrices (..., n, n) -> (...,); its gradient asks for invertible ones."""
@@ -106,6 +121,7 @@ def _own_and_real(args, attrs):
     returns=SlogdetResult,
     vjp=_slogdet_vjp,
     batch=last_axes,
+    cost=of_matrices(lambda m, n: 2 * n**3 / 3),
 )
 def slogdet(x, /):
     """The sign and the logarithm of the size of the determinant, where the determinant itself would overflow.

@@ -9,6 +9,7 @@ from ember_ml.core.rules import as_axis, broadcast_shapes, index, kept, same, sh
 from ember_ml.core.trace import constant
 from ember_ml.ops.batching import taken_along
 from ember_ml.ops.comparison import less
+from ember_ml.ops.costs import fetched, ordered
 from ember_ml.ops.creation import arange, zeros_like
 from ember_ml.ops.elementwise import add, floor_divide, multiply, remainder, where
 from ember_ml.ops.indexing import along_axis, getitem, index_add, integers_second
@@ -20,7 +21,7 @@ def _ordered(x, axis=-1, **_):
     return same(x)
 
 
-@primitive(shape=_ordered, dtype=index, kinds=REAL, vjp=constant, batch=along)
+@primitive(shape=_ordered, dtype=index, kinds=REAL, vjp=constant, batch=along, cost=ordered)
 def argsort(x, /, axis=-1, descending=False, *, stable=True):
     """The indices that would sort x along an axis; equal values keep their order, whatever `stable` says."""
 
@@ -30,7 +31,7 @@ def _sort_vjp(g, out, x, axis, descending, stable):
     return (take_along_axis(g, back, axis=axis),)
 
 
-@primitive(shape=_ordered, dtype=kept, kinds=REAL, vjp=_sort_vjp, batch=along)
+@primitive(shape=_ordered, dtype=kept, kinds=REAL, vjp=_sort_vjp, batch=along, cost=ordered)
 def sort(x, /, axis=-1, descending=False, *, stable=True):
     """The values in order along an axis."""
 
@@ -62,7 +63,14 @@ def _steps(size, axis, ndim, like):
     return reshape(arange(size, dtype="int64", like=like), shape=(size, *(1,) * (ndim - 1 - axis)))
 
 
-@primitive(shape=_taken_along, dtype=integers_second, places=along_axis, vjp=_put_along, batch=taken_along)
+@primitive(
+    shape=_taken_along,
+    dtype=integers_second,
+    places=along_axis,
+    vjp=_put_along,
+    batch=taken_along,
+    cost=fetched,
+)
 def take_along_axis(x, indices, /, axis=-1):
     """The values of x at integer `indices` along an axis, each row by its own; the other axes broadcast.
 

@@ -17,7 +17,6 @@ from ember_ml.backend.loops.nests import Nest, along, filled
 from ember_ml.backend.loops.places import Local, Place, row_strides
 from ember_ml.backend.loops.schedule import (
     JOINING,
-    VIEWS,
     Schedule,
     Unit,
     part_indices,
@@ -143,7 +142,7 @@ class Printer:
             return self.program.constant(x)
         if x not in self.values:
             step = self.schedule.makers[x]
-            assert step.op.creates or step.op.name in VIEWS, f"{step.op.name} is read before it is printed"
+            assert step.op.creates or step.op.is_view, f"{step.op.name} is read before it is printed"
             self.values[x] = self._created(step) if step.op.creates else self._viewed(step)
         return self.values[x]
 
@@ -215,6 +214,8 @@ class Printer:
             return value.indexed(attrs["index"])
         if name == "flip":
             return value.flipped(as_axes(attrs["axis"], ndim))
+        if name != "reshape":
+            raise Unsayable(name)
         seen = value.reshaped(shape)
         if seen is None:
             self.say(step)
@@ -225,7 +226,7 @@ class Printer:
     def _want(self, var: Any, find: Callable[[], Place | None]) -> None:
         """Let what `var` is a view of be written such that `var` comes to lie where `find` says."""
         chain = []
-        while (step := self.schedule.makers.get(var)) is not None and step.op.name in VIEWS:
+        while (step := self.schedule.makers.get(var)) is not None and step.op.is_view:
             if step.op.name not in ("permute_dims", "matrix_transpose", "reshape", "stop_gradient"):
                 return
             chain.append(step)

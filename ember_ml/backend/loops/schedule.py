@@ -17,11 +17,8 @@ from ember_ml.backend.loops.table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsaya
 from ember_ml.core.graph import Graph, Step, Var
 from ember_ml.core.rules import as_axes, as_axis
 
-VIEWS = frozenset(
-    {"reshape", "permute_dims", "matrix_transpose", "broadcast_to", "getitem", "flip", "stop_gradient"}
-)
 JOINING = frozenset({"concat", "stack"})
-FUSED = frozenset({*ELEMENTWISE, *REDUCTIONS, "astype", "where"}) - VIEWS
+FUSED = frozenset({*ELEMENTWISE, *REDUCTIONS, "astype", "where"})
 
 
 def without_ones(shape: Sequence[int]) -> tuple[int, ...]:
@@ -52,7 +49,7 @@ class Schedule:
                 v.spec.dtype not in DTYPES or 0 in v.spec.shape for v in (*step.outs, *variables(step.args))
             ):
                 raise Unsayable(f"{step.op.name} of {step.outs[0].spec}")
-            elsewhere = step.op.creates or step.op.name in VIEWS or step in self.sums.needless
+            elsewhere = step.op.creates or step.op.is_view or step in self.sums.needless
             if not (elsewhere or step.outs[0] in self.repeated):
                 self._place(step)
         self.stored = self._stored(graph)
@@ -61,7 +58,7 @@ class Schedule:
     def root(self, var: Any) -> tuple[Any, bool]:
         """Return what a variable is a view of, and whether it has the same elements in the same order."""
         straight = True
-        while (step := self.makers.get(var)) is not None and step.op.name in VIEWS:
+        while (step := self.makers.get(var)) is not None and step.op.is_view:
             straight = straight and _keeps_order(step)
             var = step.args[0]
         return var, straight
@@ -76,7 +73,7 @@ class Schedule:
         return root if home == unit and inside and straight and fits else None
 
     def _place(self, step: Step) -> None:
-        fused = step.op.name in FUSED
+        fused = step.op.name in FUSED and not step.op.is_view
         reduces = step.op.name in REDUCTIONS
         shape = without_ones((step.args[0] if reduces else step.outs[0]).spec.shape) if fused else None
         first = max((self._earliest(a, shape) for a in variables(step.args)), default=0)
@@ -121,11 +118,14 @@ class Schedule:
         found = {
             s.outs[0]
             for s in graph.steps
-            if s.op.name in FUSED - VIEWS and s.op.name not in REDUCTIONS and s.outs[0].spec.dtype == "bool"
+            if s.op.name in FUSED
+            and not s.op.is_view
+            and s.op.name not in REDUCTIONS
+            and s.outs[0].spec.dtype == "bool"
         }
         found -= {self.root(x)[0] for x in graph.outputs if type(x) is Var}
         for step in graph.steps:
-            if step.op.name in VIEWS:
+            if step.op.is_view:
                 continue
             made = step.args[0] if step.op.name in REDUCTIONS else step.outs[0]
             shape = without_ones(made.spec.shape) if step.op.name in FUSED else None

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 from ember_ml.compiler.codegen import subscript
-from ember_ml.compiler.cost import VIEWS
 from ember_ml.compiler.entry import result_names
 from ember_ml.core import Graph, spec_of, tree
 from ember_ml.core.dispatch import SCALARS
@@ -185,7 +184,7 @@ def draw_graph(graph: Graph, parameters: Collection[str] = ()) -> Drawing:
     wires: list[Wire] = []
     read = _Reader({v: (str(v), "·") for v in graph.inputs})
     for step in graph.steps:
-        if step.op.name in VIEWS or step.op.creates:
+        if step.op.is_view or step.op.creates:
             read.fold(step)
             continue
         box = _step_box(step, read)
@@ -210,7 +209,7 @@ def _step_box(step: Step, read: _Reader) -> Box:
     ]
     if bodies:
         kind = "loop"
-        counts = Counter(s.op.name for body in bodies for s in body.steps if s.op.name not in VIEWS)
+        counts = Counter(s.op.name for body in bodies for s in body.steps if not s.op.is_view)
         named = [op if n == 1 else f"{n} {op}" for op, n in counts.most_common(9)]
         lines = [f"{step.attrs['length']} turns"] if "length" in step.attrs else []
         lines += [", ".join(named[i : i + 3]) for i in range(0, len(named), 3)]

@@ -14,8 +14,6 @@ from typing import Any
 from ember_ml.backend.host import host_array, host_engine
 from ember_ml.compiler.algebra import ALGEBRA
 from ember_ml.compiler.entry import argument_names, result_names
-from ember_ml.compiler.onnx_nodes import NODES
-from ember_ml.compiler.onnx_rules import RULES
 from ember_ml.compiler.passes import drop_unused, map_bodies, merge_repeated
 from ember_ml.core import Graph, Op, Spec, dispatch, tree
 from ember_ml.core.dispatch import SCALARS
@@ -24,6 +22,8 @@ from ember_ml.core.files import written_whole
 from ember_ml.core.graph import Step, Var, retraced, trace_graph
 from ember_ml.core.optional import need
 from ember_ml.core.spec import spec_of, specs_of
+from ember_ml.export.onnx_nodes import NODES
+from ember_ml.export.onnx_rules import RULES
 
 OPSET = 20
 ELEMENT = {"float32": "FLOAT", "float64": "DOUBLE"}  # where ONNX has another word for a dtype

@@ -9,8 +9,9 @@ import ember_ml as eh
 from conftest import close
 from ember_ml import backend, ops
 from ember_ml.cli.laws import Case, value_on_numpy
-from ember_ml.compiler import compile, to_onnx, value_and_grad
+from ember_ml.compiler import compile, value_and_grad
 from ember_ml.core import Spec, as_dtype, tree
+from ember_ml.export import to_onnx
 from ember_ml.nn import Dense, Sequential
 from ember_ml.nn.modules.rnn import LTC, CfC
 from ember_ml.nn.modules.wiring import AutoNCPMap
