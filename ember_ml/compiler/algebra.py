@@ -1,12 +1,7 @@
-"""What says the same as an op with less work, as rules written in ops.
+"""What says the same as an op with less work, as rules written in ops; `passes` says when they are asked.
 
-`ALGEBRA` leaves out what changes nothing, and computes with a number where an array holds nothing else.
-`STRENGTH` replaces slow operations by quick ones: small powers and division by a number by multiplication.
-
-A rule takes an op's arguments and settings, as a gradient rule does, and returns what to compute instead, or
-None. It is asked when the op is recorded, so what it looks at has been simplified already. An answer of
-another shape or dtype than the op's own is passed over. Results stay what they were up to rounding and the
-sign of zero.
+"algebra" leaves out what changes nothing, and computes with a number where an array holds nothing else.
+"strength" replaces slow operations by quick ones: small powers and division by a number by multiplication.
 """
 
 from __future__ import annotations
@@ -14,12 +9,11 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from ember_ml.compiler.passes import identity
-from ember_ml.core import TABLE, Op, Traced, op_named, spec_of
-from ember_ml.core.dispatch import AMBIENT, SCALARS
+from ember_ml.compiler.passes import rule
+from ember_ml.core import TABLE, Op, Traced, spec_of
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.rules import as_axes, broadcast, broadcast_shapes, reduced, reshaped, shape_of
 from ember_ml.core.trace import made_by
@@ -28,43 +22,7 @@ from ember_ml.ops.elementwise import add, divide, multiply, negative, square, su
 from ember_ml.ops.reduction import sum
 from ember_ml.ops.shape import matrix_transpose, permute_dims, reshape
 
-ALGEBRA: dict[str, Callable] = {}
-STRENGTH: dict[str, Callable] = {}
-BROADCAST = [op.name for op in TABLE.values() if op.shape is broadcast and op.body is None]
-MADE = ("zeros", "ones", "full", "arange", "eye", "linspace", "asarray")
-MOST = 1 << 16  # elements of an array that a program holds ready
 PRECISE = ("float32", "float64", "complex64", "complex128")
-
-
-def foldings() -> dict[str, Callable]:
-    """Return the rules by which small arrays that are the same at each call are made once.
-
-    What follows from such arrays alone is then computed while the rest is recorded.
-    """
-    known: dict[Any, Any] = {}
-    return {name: partial(_made_now, op_named(name), known) for name in MADE}
-
-
-def _made_now(op: Op, known: dict[Any, Any], **attrs: Any) -> Any:
-    if math.prod(op.infer((), attrs).shape) > MOST:
-        return None
-    key = (op.name, identity(tuple(sorted(attrs.items()))))
-    if key not in known:
-        outside = AMBIENT.set(None)  # it is computed, not recorded
-        try:
-            known[key] = op.apply(**attrs)
-        finally:
-            AMBIENT.reset(outside)
-    return known[key]
-
-
-def _rule(rules: dict[str, Callable], *names: str) -> Callable[[Callable], Callable]:
-    def enter(function: Callable) -> Callable:
-        for name in names:
-            rules[name] = function
-        return function
-
-    return enter
 
 
 def _number(x: Any) -> Any:
@@ -102,20 +60,23 @@ def _smaller(args: tuple) -> list:
     return numbers if same and typed else out
 
 
-def _with_smaller(name: str, own: Callable | None) -> Callable:
-    """Return the rule of an op whose arguments broadcast: its own, on arguments as small as can be."""
+def _on_smaller(op: Op) -> Callable:
+    """Return the rule of an op whose arguments broadcast: itself, on arguments as small as can be."""
 
-    def rule(*args: Any, **attrs: Any) -> Any:
+    def shrunk(*args: Any, **attrs: Any) -> Any:
         small = _smaller(args)
         changed = any(a is not b for a, b in zip(small, args, strict=True))
-        if changed:
-            return op_named(name).apply(*small, **attrs)  # recorded by way of this rule again
-        return own(*args, **attrs) if own is not None else None
+        return op.apply(*small, **attrs) if changed else None  # recorded by way of all rules again
 
-    return rule
+    return shrunk
 
 
-@_rule(ALGEBRA, "add")
+for _op in TABLE.values():
+    if _op.shape is broadcast and _op.body is None:
+        rule("algebra", _op.name)(_on_smaller(_op))
+
+
+@rule("algebra", "add")
 def _add(x: Any, y: Any) -> Any:
     if _number(y) == 0:
         return x
@@ -128,7 +89,7 @@ def _add(x: Any, y: Any) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "subtract")
+@rule("algebra", "subtract")
 def _subtract(x: Any, y: Any) -> Any:
     if _number(y) == 0:
         return x
@@ -137,7 +98,7 @@ def _subtract(x: Any, y: Any) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "multiply")
+@rule("algebra", "multiply")
 def _multiply(x: Any, y: Any) -> Any:
     if type(x) in SCALARS:
         x, y = y, x
@@ -159,7 +120,7 @@ def _multiply(x: Any, y: Any) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "divide")
+@rule("algebra", "divide")
 def _divide(x: Any, y: Any) -> Any:
     if type(y) not in SCALARS or type(x) in SCALARS or y == 0:
         return None
@@ -168,7 +129,7 @@ def _divide(x: Any, y: Any) -> Any:
     return x if y == 1 else None
 
 
-@_rule(ALGEBRA, "negative")
+@rule("algebra", "negative")
 def _negative(x: Any) -> Any:
     if _fills(x) and x.dtype.kind in FLOATING:
         return _filled(-_number(x), x)
@@ -180,17 +141,17 @@ def _negative(x: Any) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "where")
+@rule("algebra", "where")
 def _where(condition: Any, x: Any, y: Any) -> Any:
     return x if x is y and type(x) is Traced else None
 
 
-@_rule(ALGEBRA, "power")
+@rule("algebra", "power")
 def _power(x: Any, y: Any) -> Any:
     return x if type(y) in SCALARS and y == 1 else None
 
 
-@_rule(ALGEBRA, "reshape")
+@rule("algebra", "reshape")
 def _reshape(x: Any, *, shape: Any, copy: Any) -> Any:
     shape = reshaped(x, shape)
     if _fills(x):
@@ -200,21 +161,21 @@ def _reshape(x: Any, *, shape: Any, copy: Any) -> Any:
     return x
 
 
-@_rule(ALGEBRA, "broadcast_to")
+@rule("algebra", "broadcast_to")
 def _broadcast_to(x: Any, *, shape: Any) -> Any:
     if _fills(x):
         return full(shape, _number(x), dtype=x.dtype)
     return x
 
 
-@_rule(ALGEBRA, "astype")
+@rule("algebra", "astype")
 def _astype(x: Any, *, dtype: Any) -> Any:
     if _fills(x):
         return full(x.shape, _number(x), dtype=dtype)
     return x
 
 
-@_rule(ALGEBRA, "sum")
+@rule("algebra", "sum")
 def _sum(x: Any, *, axis: Any, keepdims: bool, dtype: Any) -> Any:
     if x.dtype.kind not in FLOATING or dtype is not None:
         return None
@@ -229,13 +190,13 @@ def _sum(x: Any, *, axis: Any, keepdims: bool, dtype: Any) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "matrix_transpose")
+@rule("algebra", "matrix_transpose")
 def _matrix_transpose(x: Any) -> Any:
     node = made_by(x, "matrix_transpose")
     return None if node is None else node.args[0]
 
 
-@_rule(ALGEBRA, "permute_dims")
+@rule("algebra", "permute_dims")
 def _permute_dims(x: Any, *, axes: tuple) -> Any:
     axes = as_axes(axes, x.ndim)
     plain = tuple(range(x.ndim))
@@ -249,23 +210,23 @@ def _permute_dims(x: Any, *, axes: tuple) -> Any:
     return None
 
 
-@_rule(ALGEBRA, "getitem")
+@rule("algebra", "getitem")
 def _getitem(x: Any, *, index: Any) -> Any:
     parts = index if type(index) is tuple else (index,)
     return x if all(type(p) is slice and p == slice(None) for p in parts) else None
 
 
-@_rule(ALGEBRA, "conj", "real")
+@rule("algebra", "conj", "real")
 def _real_already(x: Any) -> Any:
     return x if x.dtype.kind != "complex" else None
 
 
-@_rule(ALGEBRA, "stop_gradient")
+@rule("algebra", "stop_gradient")
 def _stop_gradient(x: Any) -> Any:
     return x
 
 
-@_rule(ALGEBRA, "exp")
+@rule("algebra", "exp")
 def _softmax_of_parts(x: Any) -> Any:
     """exp(z - (log(s) + m)) with s = sum(exp(z - m)), the gradient of a cross-entropy, needs no new exp."""
     if (outer := made_by(x, "subtract")) is None or (both := made_by(outer.args[1], "add")) is None:
@@ -279,11 +240,7 @@ def _softmax_of_parts(x: Any) -> Any:
     return None
 
 
-for _name in BROADCAST:
-    ALGEBRA[_name] = _with_smaller(_name, ALGEBRA.get(_name))
-
-
-@_rule(STRENGTH, "power")
+@rule("strength", "power")
 def _power_by_products(x: Any, y: Any) -> Any:
     if type(y) not in (int, float) or type(x) in SCALARS:
         return None
@@ -295,7 +252,7 @@ def _power_by_products(x: Any, y: Any) -> Any:
     return None
 
 
-@_rule(STRENGTH, "divide")
+@rule("strength", "divide")
 def _divide_by_product(x: Any, y: Any) -> Any:
     if type(y) not in SCALARS or type(x) in SCALARS or not x.shape or x.dtype not in PRECISE:
         return None

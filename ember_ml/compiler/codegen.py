@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 from ember_ml.backend import Backend
 from ember_ml.backend.phrases import Phrase
 from ember_ml.compiler.lifetimes import Lifetimes
-from ember_ml.compiler.passes import variables
 from ember_ml.core import Graph, dispatch, op_named, spec_of
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import Step, Var
+from ember_ml.core.graph import Step, Var, variables
 from ember_ml.core.rules import shape_of
 from ember_ml.ops.comparison import logical_not
 from ember_ml.ops.creation import astype

@@ -15,12 +15,11 @@ from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler.codegen import build
 from ember_ml.compiler.entry import MISSED, NUMBERS, STATIC, argument_names, random_inputs, way_in
 from ember_ml.compiler.explain import explained
-from ember_ml.compiler.passes import variables
-from ember_ml.compiler.simplify import simplify
+from ember_ml.compiler.passes import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.files import written_whole
-from ember_ml.core.graph import Step, trace_graph
+from ember_ml.core.graph import Step, trace_graph, variables
 
 _LOG = logging.getLogger("ember_ml")
 WAYS = 8  # how many quick ways in are tried before arguments are looked up
@@ -252,7 +251,7 @@ class Compiled:
             called = argument_names(self._call, structure, with_settings)
             with engine.activated():
                 specs, names = [_leaf_spec(leaves[i]) for i in places], [called[i] for i in places]
-                graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=names)
+                graph, _, random = trace_graph(flat, specs, names=names)
                 options = {name: self.options[name] for name in ("jit", "debug", "without")}
                 made = _specialised(graph, random, engine, options)
             if self.options["verbose"]:

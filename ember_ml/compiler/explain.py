@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ember_ml.compiler.cost import Cost, cost, graph_cost
+from ember_ml.compiler.passes import PASSES
 from ember_ml.core import Graph
 from ember_ml.core.graph import Step
-
-WHAT = {
-    "strength": "powers and divisions made products",
-    "algebra": "ops left out or joined",
-    "merge": "expressions computed once instead of twice",
-    "layout": "products written as their result is stored",
-    "engine": "ops written as this engine computes them quicker",
-    "fold": "arrays made once",
-    "unused": "steps that no result needs",
-    "memory": "results written over what nothing reads any more",
-}
 
 
 def explained(name: str, graph: Graph, done: Mapping[str, int], told: Sequence[tuple[str, Step]]) -> str:
@@ -26,7 +16,7 @@ def explained(name: str, graph: Graph, done: Mapping[str, int], told: Sequence[t
     FLOPs are counted as in `ember_ml.compiler.cost`; bytes are those that a line reads and writes.
     """
     head = f"{name}: {', '.join(str(v.spec) for v in graph.inputs)}"
-    passes = [f"  {key:<9}{count:>5}  {WHAT[key]}" for key, count in done.items()]
+    passes = [f"  {key:<9}{count:>5}  {PASSES[key]}" for key, count in done.items()]
     rows = [("line", "FLOPs", "bytes")]
     rows += [(line.split("  #")[0].strip(), *_shown(cost(step))) for line, step in told]
     rows.append(("in all", *_shown(graph_cost(graph))))

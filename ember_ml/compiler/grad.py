@@ -159,7 +159,7 @@ class custom_vjp:
             return self._compute(*merged(values, places, given), structure=structure)
 
         # recorded and not inferred, since f may use operators, which specs have not
-        return trace_graph(flat, [values[i] for i in places], expands=lambda op: False)[0].out_specs
+        return trace_graph(flat, [values[i] for i in places])[0].out_specs
 
     def _batch(self, step: Step, args: list, size: int) -> tuple:
         assert self.forward is not None and self.backward is not None

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ember_ml.backend.phrases import Phrase
-from ember_ml.compiler.passes import variables
-from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.graph import Graph, Step, Var, variables
 
 LARGE = 1 << 15  # bytes from which it pays to say that an array is done with
 

@@ -1,14 +1,134 @@
-"""Passes that move, merge and drop steps. Each is a function from graph to graph of the same meaning."""
+"""The passes in order: what each does, the rules of some, and the others as functions from graph to graph.
+
+A *rule* takes an op's arguments and settings, as a gradient rule does, and returns what to compute instead,
+made of ops, or None. It is asked when the op is recorded, so what it looks at has been simplified already. An
+answer of another shape or dtype than the op's own is passed over. What moves, merges or drops steps is a
+function from a graph to one of the same meaning. Results stay what they were up to rounding and the sign of
+zero.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from ember_ml.core.graph import Graph, Step, Var
-from ember_ml.core.op import op_named
-from ember_ml.core.spec import Spec
+from ember_ml.backend import Backend
+from ember_ml.core import TABLE, Graph, Op, Spec, op_named
+from ember_ml.core.dispatch import AMBIENT
+from ember_ml.core.graph import Step, Var, retraced, substituted, variables
+from ember_ml.core.trace import keep_whole
+
+PASSES = {
+    "strength": "powers and divisions made products",
+    "algebra": "ops left out or joined",
+    "merge": "expressions computed once instead of twice",
+    "layout": "products written as their result is stored",
+    "engine": "ops written as this engine computes them quicker",
+    "fold": "arrays made once",
+    "unused": "steps that no result needs",
+    "memory": "results written over what nothing reads any more",
+}
+RULES: dict[str, dict[str, list[Callable]]] = {"strength": {}, "algebra": {}}  # pass -> op -> asked in order
+MOST = 1 << 16  # elements of an array that a program holds ready
+
+
+def rule(name: str, *ops: str) -> Callable[[Callable], Callable]:
+    """Enter a function as a rule of a pass, "strength" or "algebra", for these ops; a decorator."""
+
+    def enter(function: Callable) -> Callable:
+        for op in ops:
+            RULES[name].setdefault(op, []).append(function)
+        return function
+
+    return enter
+
+
+def simplify(graph: Graph, engine: Backend, without: Collection[str] = ()) -> tuple[Graph, dict[str, int]]:
+    """Return a graph with less work in it, for one engine, and how often each pass found something to do.
+
+    Composites that the engine does not supply whole are replaced by their bodies. `without` leaves passes
+    out. Raises ValueError for a name that is no pass.
+    """
+    if unknown := sorted(set(without) - set(PASSES)):
+        raise ValueError(f"compile: no pass {', '.join(unknown)} to leave out; there are {', '.join(PASSES)}")
+    done = Counter(dict.fromkeys((name for name in PASSES if name not in without), 0))
+    with engine.activated():
+        return _simplified(graph, engine, done), dict(done)
+
+
+def _simplified(graph: Graph, engine: Backend, done: Counter) -> Graph:
+    graph = map_bodies(graph, lambda body: _simplified(body, engine, done))
+    graph = rewritten(graph, RULES, done, expands=lambda op: not engine.supplies(op))
+    graph = _counted(graph, merge_repeated, "merge", done)
+    graph = _counted(graph, keep_layout, "layout", done)
+    quicker = {op: [rule] for op, rule in engine.rewrites.items()}
+    graph = rewritten(graph, {"engine": quicker, "fold": {} if engine.compiles else _foldings()}, done)
+    graph = _counted(graph, merge_repeated, "merge", done)
+    return _counted(graph, drop_unused, "unused", done)
+
+
+def _counted(graph: Graph, rewrite: Callable[[Graph], Graph], name: str, done: Counter) -> Graph:
+    """Return the graph after a pass, unless it is left out; steps gone or new products are counted."""
+    if name not in done:
+        return graph
+    again, known = rewrite(graph), set(graph.steps)
+    products = sum(step.op.name == "matmul" and step not in known for step in again.steps)
+    done[name] += products if name == "layout" else len(graph.steps) - len(again.steps)
+    return again
+
+
+def rewritten(
+    graph: Graph,
+    sets: Mapping[str, Mapping[str, Sequence[Callable]]],
+    done: Counter,
+    expands: Callable[[Op], bool] = keep_whole,
+) -> Graph:
+    """Return the graph recorded once more under the rules of these passes, where that could change anything.
+
+    A pass that `done` does not name is left out; there the answers taken are counted.
+    """
+    chosen: dict[str, list] = {}
+    for name in sets.keys() & done.keys():
+        for op, rules in sets[name].items():
+            chosen.setdefault(op, []).extend((name, each) for each in rules)
+    touched = any(step.op.name in chosen or (step.op.body and expands(step.op)) for step in graph.steps)
+    rules = {op: partial(_first_answer, several, done) for op, several in chosen.items()}
+    return retraced(graph, expands=expands, rules=rules) if touched else graph
+
+
+def _first_answer(rules: list[tuple[str, Callable]], done: Counter, *args: Any, **attrs: Any) -> Any:
+    for name, each in rules:
+        if (found := each(*args, **attrs)) is not None:
+            done[name] += 1
+            return found
+    return None
+
+
+def _foldings() -> dict[str, list[Callable]]:
+    """Return the rules by which small arrays that are the same at each call are made once.
+
+    What follows from such arrays alone is then computed while the rest is recorded.
+    """
+    known: dict[Any, Any] = {}
+    made = [op for op in TABLE.values() if op.creates and op.body is None]
+    return {op.name: [partial(_made_now, op, known)] for op in made}
+
+
+def _made_now(op: Op, known: dict[Any, Any], **attrs: Any) -> Any:
+    if math.prod(op.infer((), attrs).shape) > MOST:
+        return None
+    key = (op.name, identity(tuple(sorted(attrs.items()))))
+    if key not in known:
+        outside = AMBIENT.set(None)  # it is computed, not recorded
+        try:
+            known[key] = op.apply(**attrs)
+        finally:
+            AMBIENT.reset(outside)
+    return known[key]
 
 
 def merge_repeated(graph: Graph) -> Graph:
@@ -20,7 +140,7 @@ def merge_repeated(graph: Graph) -> Graph:
     known: dict[Any, tuple[Var, ...]] = {}
     steps = []
     for step in graph.steps:
-        args = _swap(step.args, renamed)
+        args = substituted(step.args, renamed)
         if step.op.name == "astype" and type(x := args[0]) is Var and x.spec.dtype == step.outs[0].spec.dtype:
             renamed[step.outs[0]] = args[0]
             continue
@@ -30,8 +150,8 @@ def merge_repeated(graph: Graph) -> Graph:
             renamed.update(zip(step.outs, known[key], strict=True))
             continue
         known[key] = step.outs
-        steps.append(Step(step.op, args, attrs, step.outs, step.several))
-    return Graph(graph.inputs, tuple(steps), _swap(graph.outputs, renamed), graph.structure, graph.size)
+        steps.append(replace(step, args=args))
+    return replace(graph, steps=tuple(steps), outputs=substituted(graph.outputs, renamed))
 
 
 def drop_unused(graph: Graph) -> Graph:
@@ -42,7 +162,7 @@ def drop_unused(graph: Graph) -> Graph:
         if needed.intersection(step.outs):
             kept.append(step)
             needed.update(variables(step.args))
-    return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, graph.structure, graph.size)
+    return replace(graph, steps=tuple(reversed(kept)))
 
 
 def keep_layout(graph: Graph) -> Graph:
@@ -74,28 +194,7 @@ def keep_layout(graph: Graph) -> Graph:
         if step not in gone:
             steps.append(step)
             maker.update((v, step) for v in step.outs)
-    return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, size)
-
-
-def variables(args: Any) -> list[Var]:
-    """Return the variables among arguments, those in lists too."""
-    flat: list = []
-    for a in args:
-        flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
-    return [a for a in flat if type(a) is Var]
-
-
-def _swap(args: Any, renamed: dict[Var, Var]) -> Any:
-    return tuple(
-        [
-            renamed.get(a, a)
-            if type(a) is Var
-            else list(_swap(a, renamed))
-            if type(a) in (list, tuple)
-            else a
-            for a in args
-        ]
-    )
+    return replace(graph, steps=tuple(steps), size=size)
 
 
 def map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
@@ -108,10 +207,9 @@ def map_bodies(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
         return tuple(map(swap, value)) if type(value) is tuple else value
 
     steps = [
-        Step(s.op, s.args, {k: swap(v) for k, v in s.attrs.items()}, s.outs, s.several) if s.op.spec else s
-        for s in graph.steps
+        replace(s, attrs={k: swap(v) for k, v in s.attrs.items()}) if s.op.spec else s for s in graph.steps
     ]
-    return Graph(graph.inputs, tuple(steps), graph.outputs, graph.structure, graph.size)
+    return replace(graph, steps=tuple(steps))
 
 
 def identity(x: Any) -> Any:

@@ -77,7 +77,7 @@ def batched_graph(graph: Graph, batched: Sequence[bool], size: int) -> Graph:
         Spec((size, *v.spec.shape), v.spec.dtype) if b else v.spec
         for v, b in zip(graph.inputs, batched, strict=True)
     ]
-    return trace_graph(places, specs, expands=lambda op: False)[0]
+    return trace_graph(places, specs)[0]
 
 
 def expanded(graph: Graph) -> Graph:
@@ -244,7 +244,7 @@ def one_by_one(step: Step, args: list, size: int) -> Any:
         )
 
     specs = [Spec(shape_of(x)[1:], spec_of(x).dtype) for x in rows]
-    body, consts, _ = trace_graph(place, specs, expands=lambda op: False)
+    body, consts, _ = trace_graph(place, specs)
     settings = {"consts": len(consts), "carry": 0, "length": size, "reverse": False}
     found = TABLE["flat_scan"](*consts, *rows, body=lift(body, consts), **settings)
     return found if step.several else found[0]

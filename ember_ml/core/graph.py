@@ -7,7 +7,7 @@ running it on traced values records it into another trace, which is how it is di
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -17,16 +17,16 @@ from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.op import Op, op_named
 from ember_ml.core.reverse import key_of
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import Node, Trace, Traced, named, new_trace, traced_in
+from ember_ml.core.trace import Node, Trace, Traced, keep_whole, lay_flat, mapped, named, new_trace, traced_in
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Var:
     """A variable of a graph: its number and what it will hold."""
 
     index: int
     spec: Spec
-    name: str = field(default="", compare=False)  # what the printed program may call it
+    name: str = ""  # what the printed program may call it
 
     def __str__(self) -> str:
         return f"v{self.index}"
@@ -65,19 +65,14 @@ class Graph:
 
         What the graph creates joins the engine of `anchor`, which is the first of `values` unless given.
         """
-        env: list = [None] * self.size
-        for var, value in zip(self.inputs, values, strict=True):
-            env[var.index] = named(value, var.name)
+        env = {var: named(value, var.name) for var, value in zip(self.inputs, values, strict=True)}
         anchor = next((v for v in values if type(v) not in SCALARS), anchor)
         for step in self.steps:
             attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
-            result = step.op.apply(*_fill(step.args, env), **attrs)
-            if step.several:
-                for var, value in zip(step.outs, result, strict=True):
-                    env[var.index] = named(value, var.name)
-            else:
-                env[step.outs[0].index] = named(result, step.outs[0].name)
-        return _fill(self.outputs, env)
+            result = step.op.apply(*substituted(step.args, env), **attrs)
+            for var, value in zip(step.outs, result if step.several else (result,), strict=True):
+                env[var] = named(value, var.name)
+        return substituted(self.outputs, env)
 
     def __str__(self) -> str:
         """Return the graph as text. Graphs of one text compute the same, unless they hold arrays."""
@@ -100,20 +95,21 @@ def _text(x: Any) -> str:
     return str(x) if isinstance(x, Var | Graph) else repr(x) if _plain(x) else f"array at {id(x)}"
 
 
-def _fill(args: tuple, env: list) -> tuple:
-    return tuple(
-        [
-            env[a.index] if type(a) is Var else list(_fill(tuple(a), env)) if type(a) in (list, tuple) else a
-            for a in args
-        ]
-    )
+def substituted(args: Sequence, values: Mapping) -> tuple:
+    """Return arguments, or lists of them, with what `values` has for their variables."""
+    return mapped(lambda x: values.get(x, x) if type(x) is Var else x, args)
+
+
+def variables(args: Sequence) -> list[Var]:
+    """Return the variables among arguments, those in lists too."""
+    return [x for x in lay_flat(args) if type(x) is Var]
 
 
 def trace_graph(
     f: Callable,
     specs: Sequence,
     *,
-    expands: Callable[[Op], bool],
+    expands: Callable[[Op], bool] = keep_whole,
     names: Sequence[str] = (),
     rules: Mapping[str, Callable] = MappingProxyType({}),
 ) -> tuple[Graph, list, bool]:
@@ -133,13 +129,13 @@ def trace_graph(
 def retraced(
     graph: Graph,
     *,
-    expands: Callable[[Op], bool] = lambda op: False,
+    expands: Callable[[Op], bool] = keep_whole,
     rules: Mapping[str, Callable] = MappingProxyType({}),
 ) -> Graph:
     """Return the graph recorded once more: composites that `expands` names dissolved, `rules` applied."""
     specs, names = [v.spec for v in graph.inputs], [v.name for v in graph.inputs]
     again, _, _ = trace_graph(graph, specs, expands=expands, names=names, rules=rules)
-    return Graph(again.inputs, again.steps, again.outputs, graph.structure, again.size)
+    return replace(again, structure=graph.structure)
 
 
 def build_graph(
@@ -158,22 +154,18 @@ def build_graph(
     def var(x: Any) -> Any:
         if type(x) is Traced and x.trace is trace:
             return variable(key_of(x), x.value)
-        if type(x) in (list, tuple):
-            return [var(each) for each in x]
         if not _plain(x):
             captured.setdefault(id(x), x)
         return x
 
-    ins = tuple(var(x) for x in inputs)
+    ins = mapped(var, inputs)
     steps = []
     for node in kept:
         several = isinstance(node.value, tuple | list)
-        args = tuple(var(a) for a in node.args)
-        outs = tuple(
-            variable((id(node), i), v) for i, v in enumerate(node.value if several else (node.value,))
-        )
+        args, made = mapped(var, node.args), node.value if several else (node.value,)
+        outs = tuple([variable((id(node), i), v) for i, v in enumerate(made)])
         steps.append(Step(node.op, args, node.attrs, outs, several))
-    graph = Graph(ins, tuple(steps), tuple(var(x) for x in outputs), structure, len(numbered))
+    graph = Graph(ins, tuple(steps), mapped(var, outputs), structure, len(numbered))
     return graph, list(captured.values())
 
 
@@ -197,17 +189,18 @@ def lift(graph: Graph, captured: Sequence) -> Graph:
     """Return the graph with what it captured as its first inputs."""
     if not captured:
         return graph
-    vars_ = {id(x): Var(graph.size + i, spec_of(x)) for i, x in enumerate(captured)}
+    known = {id(x): Var(graph.size + i, spec_of(x)) for i, x in enumerate(captured)}
 
-    def swap(x: Any) -> Any:
-        if type(x) in (list, tuple):
-            return [swap(each) for each in x]
-        return vars_.get(id(x), x)
+    def lifted(x: Any) -> Any:
+        return known.get(id(x), x)
 
-    steps = tuple(Step(s.op, tuple(swap(a) for a in s.args), s.attrs, s.outs, s.several) for s in graph.steps)
-    inputs = (*vars_.values(), *graph.inputs)
-    outputs = tuple(swap(x) for x in graph.outputs)
-    return Graph(inputs, steps, outputs, graph.structure, graph.size + len(captured))
+    return replace(
+        graph,
+        inputs=(*known.values(), *graph.inputs),
+        steps=tuple(replace(s, args=mapped(lifted, s.args)) for s in graph.steps),
+        outputs=mapped(lifted, graph.outputs),
+        size=graph.size + len(captured),
+    )
 
 
 def _plain(x: Any) -> bool:

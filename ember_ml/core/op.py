@@ -126,25 +126,29 @@ class Op:
         return ((x, "") for x in specs) if self.sequence else zip(specs, self.arrays, strict=False)
 
     def infer(self, args: tuple, attrs: dict) -> Any:
-        """Return the `Spec`s of the result: of a primitive by its rules, of a composite by running its body.
+        """Return the `Spec`s of the result; see `judge`."""
+        return self.judge(specs_of(args), attrs)[0]
 
-        Raises the ValueError, TypeError or IndexError that a rule finds, with the name of the op in front.
+    def judge(self, given: tuple, attrs: dict) -> tuple[Any, Any]:
+        """Return the `Spec`s of the result, and the dtypes to which arrays are cast first; None for none.
+
+        Of a primitive its rules say it, of a composite its body, run on `Spec`s. Raises the ValueError,
+        TypeError or IndexError that a rule finds, with the name of the op in front.
         """
-        given = specs_of(args)
         try:
             if self.spec is not None:
-                return self.spec(*given, **attrs)
+                return self.spec(*given, **attrs), None
             self.check_kinds(given)
             if self.body is not None:
-                return self.body(*given, **attrs)
+                return self.body(*given, **attrs), None
             shape = self.shape(*given, **attrs)
-            _, dtype = self.dtype(given, attrs)
+            casts, dtype = self.dtype(given, attrs)
         except (ValueError, TypeError, IndexError) as fault:
             raise dispatch.blamed(self.name, fault)  # noqa: B904 - it is the same error
         if isinstance(shape, list):
             dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(shape)
-            return tuple(Spec(each, own) for each, own in zip(shape, dtypes, strict=True))
-        return Spec(shape, dtype)
+            return tuple(Spec(each, own) for each, own in zip(shape, dtypes, strict=True)), casts
+        return Spec(shape, dtype), casts
 
     def recover(self, error: Exception, args: tuple, attrs: dict) -> Any:
         """Raise what this op's own rules find wrong with the arguments.

@@ -7,7 +7,7 @@ Traces nest: a value of an outer trace is a constant to an inner one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -37,6 +37,11 @@ def is_computed_whole(op: Op, args: tuple) -> bool:
     """
     dtypes = {spec_of(x).dtype for x in tree.leaves(args) if type(x) not in SCALARS}
     return op.vjp is constant or op.spec is not None or (len(dtypes) == 1 and dtypes.pop().kind == "float")
+
+
+def keep_whole(op: Op) -> bool:
+    """Record every composite as it is: its gradient rule, or an engine's own version, may be wanted later."""
+    return False
 
 
 class Node:
@@ -162,8 +167,6 @@ class Trace(Interpreter):
         """Return what stands for `x` one level down."""
         if type(x) is Traced and x.trace is self:
             return x.value
-        if type(x) in (list, tuple):
-            return [self.lower(each) for each in x]
         return spec_of(x) if self.typed else x
 
     def run(self, op: Op, args: tuple, attrs: dict) -> Any:
@@ -180,7 +183,7 @@ class Trace(Interpreter):
         return self.expands(op) or (self.typed and not is_computed_whole(op, args))
 
     def _note(self, op: Op, args: tuple, attrs: dict) -> Any:
-        lowered = tuple(self.lower(a) for a in args)
+        lowered = mapped(self.lower, args)
         if op.vjp is constant or op.creates:
             return op.apply(*lowered, **attrs)
         pull = None
@@ -193,9 +196,9 @@ class Trace(Interpreter):
 
     def _note_typed(self, op: Op, args: tuple, attrs: dict) -> Any:
         args = tuple([a if type(a) in _PLAIN else tree.map(dispatch.as_number, a) for a in args])
-        value = op.infer(tuple(self.lower(a) for a in args), attrs)  # a cast first could hide a wrong kind
-        if op.body is None and op.spec is None:
-            args = _cast(op, args, attrs, self)
+        value, casts = op.judge(mapped(self.lower, args), attrs)  # a cast could hide a wrong kind
+        if casts is not None:
+            args = self._cast(args, casts)
         if op.name in self.rules:
             better = self.rules[op.name](*args, **attrs)
             if better is not None and self.lower(better) == value:
@@ -203,6 +206,21 @@ class Trace(Interpreter):
         node = Node(op, lay_flat(args), args, attrs, value)
         self.nodes.append(node)
         return self._box(node)
+
+    def _cast(self, args: tuple, casts: Any) -> tuple:
+        """Return arguments in the dtypes in which an op lets them meet: one for all, or one for each."""
+        flat, structure = tree.flatten(args)
+        each = casts if type(casts) is tuple else (casts,) * len(flat)
+        given = [None if type(x) in SCALARS else self.lower(x).dtype for x in flat]
+        fits = [want is None or have in (None, want) for have, want in zip(given, each, strict=True)]
+        cast = [x if fit else TABLE["astype"](x, dtype=d) for x, fit, d in zip(flat, fits, each, strict=True)]
+        meeting = [i for i, want in enumerate(each) if want is not None] if type(casts) is tuple else []
+        if meeting and any(given) and not any(given[i] for i in meeting):
+            last = meeting[-1]  # numbers alone meet, beside an array: an engine would take them as it likes
+            cast[last] = TABLE["full"]((), cast[last], dtype=each[last])
+        elif all(fits):
+            return args
+        return tree.unflatten(structure, cast)
 
     def _box(self, node: Node) -> Any:
         if isinstance(node.value, tuple | list):
@@ -212,7 +230,10 @@ class Trace(Interpreter):
 
 @contextmanager
 def new_trace(
-    *, typed: bool, expands: Callable[[Op], bool], rules: Mapping[str, Callable] = MappingProxyType({})
+    *,
+    typed: bool,
+    expands: Callable[[Op], bool] = keep_whole,
+    rules: Mapping[str, Callable] = MappingProxyType({}),
 ) -> Iterator[Trace]:
     """Open a trace; a typed one also receives what is created without an array argument."""
     depth = _DEPTH.get() + 1
@@ -227,7 +248,7 @@ def new_trace(
             AMBIENT.reset(ambient_token)
 
 
-def lay_flat(args: tuple) -> list:
+def lay_flat(args: Sequence) -> list:
     """Return arguments in order, with the sequences among them opened."""
     flat: list = []
     for a in args:
@@ -235,28 +256,9 @@ def lay_flat(args: tuple) -> list:
     return flat
 
 
-def _cast(op: Op, args: tuple, attrs: dict, trace: Trace) -> tuple:
-    """Return `args` cast to the dtypes in which the op's dtype rule lets them meet."""
-    specs = tuple(trace.lower(a) for a in args)
-    op_casts, _ = op.dtype(specs, attrs)
-    if op_casts is None:
-        return args
-    plain = all(type(x) in _PLAIN for x in args)
-    if plain and all(trace.lower(x).dtype == op_casts for x in args if type(x) is Traced):
-        return args
-    flat, shape = tree.flatten(args)
-    wanted = op_casts if isinstance(op_casts, tuple) else (op_casts,) * len(flat)
-    given = [trace.lower(x).dtype if type(x) not in SCALARS else None for x in flat]
-    cast = [
-        TABLE["astype"](x, dtype=want) if want is not None and have not in (None, want) else x
-        for x, have, want in zip(flat, given, wanted, strict=True)
-    ]
-    if type(op_casts) is tuple and any(g is not None for g in given):  # an engine takes numbers as it likes
-        met = [g for g, want in zip(given, wanted, strict=True) if want is not None and g is not None]
-        last = max((i for i, want in enumerate(wanted) if want is not None), default=None)
-        if not met and last is not None:
-            cast[last] = TABLE["full"]((), cast[last], dtype=wanted[last])
-    return tree.unflatten(shape, cast)
+def mapped(change: Callable, args: Sequence) -> tuple:
+    """Return arguments with each changed, in the sequences among them too."""
+    return tuple([[change(x) for x in a] if type(a) in (list, tuple) else change(a) for a in args])
 
 
 _PLAIN = frozenset({Traced, *SCALARS})

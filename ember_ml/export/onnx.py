@@ -7,14 +7,15 @@ complex numbers and ops for which ONNX has no words are refused by name.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from ember_ml.backend.host import host_array, host_engine
-from ember_ml.compiler.algebra import ALGEBRA
 from ember_ml.compiler.entry import argument_names, result_names
-from ember_ml.compiler.passes import drop_unused, map_bodies, merge_repeated
+from ember_ml.compiler.passes import RULES as SIMPLER
+from ember_ml.compiler.passes import drop_unused, map_bodies, merge_repeated, rewritten
 from ember_ml.core import Graph, Op, Spec, dispatch, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import DType, as_dtype
@@ -91,7 +92,7 @@ def _traced(call: Callable, leaves: list, structure: tuple, names: list[str]) ->
         return call(*tree.unflatten(structure, full))
 
     specs, words = [spec_of(leaves[i]) for i in places], [names[i] for i in places]
-    graph, _, random = trace_graph(flat, specs, expands=lambda op: False, names=words)
+    graph, _, random = trace_graph(flat, specs, names=words)
     if random:
         raise TypeError("to_onnx: the function draws random numbers, which ONNX draws by rules of its own")
     return _worded(graph)
@@ -101,7 +102,8 @@ def _worded(graph: Graph) -> Graph:
     def foreign(op: Op) -> bool:
         return op.name not in NODES
 
-    simpler = retraced(map_bodies(graph, _worded), expands=foreign, rules=ALGEBRA)
+    algebra = {"algebra": SIMPLER["algebra"]}
+    simpler = rewritten(map_bodies(graph, _worded), algebra, Counter(algebra=0), expands=foreign)
     return drop_unused(merge_repeated(retraced(simpler, expands=foreign, rules=RULES)))
 
 

@@ -302,7 +302,7 @@ def _loop(w: Any, step: Step, *given: str) -> list[str]:
         return *test(*values[:own], *new), *new
 
     specs = [v.spec for v in (*test.inputs[:own], *body.inputs)]
-    whole, _, _ = trace_graph(turn, specs, expands=lambda op: False)
+    whole, _, _ = trace_graph(turn, specs)
     truth = w.inline(test, (*given[:own], *given[consts:]))[0]
     loop = w.graph("turn", whole, given[:consts])
     for name, dtype in (("truth", "bool"), ("turn", "int64")):  # which ONNX passes first

@@ -140,7 +140,7 @@ def looped(step: Step, args: list, size: int) -> Any:
 
 
 def _traced(f: Any, specs: list) -> Graph:
-    return trace_graph(f, specs, expands=lambda op: False)[0]
+    return trace_graph(f, specs)[0]
 
 
 def _chosen(truths: Any, yes: Any, no: Any) -> Any:

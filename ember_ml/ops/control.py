@@ -20,7 +20,7 @@ from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
 from ember_ml.core.tree import merged
 from ember_ml.ops.batching import branched, looped, scanned
-from ember_ml.ops.scan_gradient import ScanGradient, whole
+from ember_ml.ops.scan_gradient import ScanGradient
 
 
 @primitive(shape=same, dtype=kept, vjp=constant, cost=view)
@@ -56,7 +56,7 @@ def scan(
         return [*kept, *_as_arrays(y_leaves)]
 
     specs = [*init_specs, *(Spec(s.shape[1:], s.dtype) for s in map(spec_of, xs_leaves))]
-    graph, consts, random = trace_graph(body, specs, expands=whole)
+    graph, consts, random = trace_graph(body, specs)
     if random:
         key, step = _key_and_step([*init_leaves, *xs_leaves, *consts], length)
         graph = _with_inputs(graph, (graph.inputs[-2], *graph.inputs[:-2], graph.inputs[-1]))
@@ -195,7 +195,7 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
             out, shape = tree.flatten(f(*tree.unflatten(structure, values)))
             return tree.unflatten(shape, _as_arrays(out, values))
 
-        return trace_graph(flat, specs, expands=whole)
+        return trace_graph(flat, specs)
 
     (yes, captured, draws), (no, more, also_draws) = branch(true_fun), branch(false_fun)
     if (yes.structure, yes.out_specs) != (no.structure, no.out_specs):
@@ -243,7 +243,7 @@ def _linearize_cond(wanted, pred, *arrays, branches):
                     TABLE["zeros_like"](ins[i]) if p is None else p for i, p in zip(live, parts, strict=True)
                 ]
 
-            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)], expands=whole)[0]
+            return trace_graph(flat, [*specs, *(spec_of(cotangents[k]) for k in given)])[0]
 
         found = flat_cond(
             pred, *arrays, *(cotangents[k] for k in given), branches=tuple(map(gradient, branches))
@@ -278,9 +278,9 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init_val: Any) -> Any:
         found, shape = tree.flatten(body_fun(tree.unflatten(structure, flat)))
         return _checked_carry("while_loop", shape, found, structure, specs)
 
-    check, check_consts, chance = trace_graph(test, specs, expands=whole)
+    check, check_consts, chance = trace_graph(test, specs)
     _require_truth(check, chance)
-    step, step_consts, random = trace_graph(body, specs, expands=whole)
+    step, step_consts, random = trace_graph(body, specs)
     if random:
         key, count = _key_and_step([*leaves, *step_consts], 1)
         leaves, step_consts = [*leaves, TABLE["getitem"](count, index=0)], [*step_consts, key]

@@ -8,16 +8,11 @@ from typing import Any, NamedTuple
 from ember_ml.core import tree
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Graph, build_graph, needed_nodes
-from ember_ml.core.op import TABLE, Op
+from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import key_of, linearize
 from ember_ml.core.spec import spec_of
 from ember_ml.core.trace import Trace, Traced, new_trace
 from ember_ml.core.tree import merged
-
-
-def whole(op: Op) -> bool:
-    """Record every composite whole: its gradient rule, or an engine's own version, may be wanted later."""
-    return False
 
 
 class ScanGradient:
@@ -37,7 +32,7 @@ class ScanGradient:
         self.consts, self.n_inputs = consts, len(specs)
         self.carried = [i for i in floats if consts <= i < first_x]
         self.yielded = [k for k, s in enumerate(out_specs) if k >= carry and s.dtype.kind in FLOATING]
-        with new_trace(typed=True, expands=whole) as trace:
+        with new_trace(typed=True) as trace:
             ins = [trace.input(s) for s in specs]
             outs, pull = linearize(lambda *some: body(*merged(ins, live, some)), [ins[i] for i in live])
             recorded = len(trace.nodes)  # what comes after belongs to the gradient

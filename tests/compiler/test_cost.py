@@ -13,8 +13,8 @@ from ember_ml.core.graph import trace_graph
 from samples import DATA_DEPENDENT, ELSEWHERE, call, cases, sample
 
 
-def graph_of(f, *shapes, dtype="float32", expands=lambda op: False):
-    return trace_graph(f, [Spec(shape, as_dtype(dtype)) for shape in shapes], expands=expands)[0]
+def graph_of(f, *shapes, dtype="float32"):
+    return trace_graph(f, [Spec(shape, as_dtype(dtype)) for shape in shapes])[0]
 
 
 def cost_of(f, *shapes, **settings):

@@ -173,7 +173,7 @@ def draw_graph(graph: Graph, parameters: Collection[str] = ()) -> Drawing:
     >>> from ember_ml.core.graph import trace_graph
     >>> from ember_ml.core import Spec, as_dtype
     >>> x = Spec((2, 3), as_dtype("float32"))
-    >>> graph, _, _ = trace_graph(lambda x: ops.exp(x.mT) * 2, [x], expands=lambda op: False, names=["x"])
+    >>> graph, _, _ = trace_graph(lambda x: ops.exp(x.mT) * 2, [x], names=["x"])
     >>> "(·.mT)" in draw_graph(graph), "(·, 2)" in draw_graph(graph)
     (True, True)
     """

@@ -28,7 +28,7 @@ def infer(model: Model, specs: dict[str, Spec]) -> dict[str, Spec | None]:
         seen.update({k: spec_of(bare(x)) if owner_of(x) else None for k, x in found.items()})
         return ()
 
-    trace_graph(dry, list(specs.values()), expands=lambda op: False)
+    trace_graph(dry, list(specs.values()))
     return seen
 
 
@@ -71,7 +71,7 @@ def flops(model: Model) -> dict[str, int]:
             given = dict(zip(reads, map(as_tensor, values), strict=True))
             return tree.map(bare, copy.run_node(node, given))
 
-        graph, _, _ = trace_graph(dry, [known[k] for k in reads], expands=lambda op: False)
+        graph, _, _ = trace_graph(dry, [known[k] for k in reads])
         found[node.name] = graph_cost(graph).flops
     return found
 

@@ -11,10 +11,9 @@ from itertools import zip_longest
 from threading import RLock
 from typing import Any
 
-from ember_ml.compiler.passes import variables
 from ember_ml.core import Graph, Traced, spec_of, tree
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import lift, trace_graph
+from ember_ml.core.graph import lift, trace_graph, variables
 from ember_ml.core.op import TABLE
 from ember_ml.core.reverse import conjugated, linearize
 from ember_ml.core.trace import constant, name_of
@@ -79,7 +78,7 @@ class Program:
         def pull(*cotangents: Any) -> dict[str, Any]:
             return gradients(dict(zip(keys, cotangents, strict=True)))
 
-        graph, captured, _ = trace_graph(pull, [spec_of(outputs[k]) for k in keys], expands=lambda op: False)
+        graph, captured, _ = trace_graph(pull, [spec_of(outputs[k]) for k in keys])
         residuals: dict[str, Traced] = {}
         for x in captured:
             if type(x) is Traced:
@@ -200,7 +199,7 @@ class Program:
             outputs = self._outputs({**values, key: x})
             return [outputs[k] for k in wanted]
 
-        graph, _, _ = trace_graph(alone, [spec_of(values[key])], expands=lambda op: False)
+        graph, _, _ = trace_graph(alone, [spec_of(values[key])])
         if walls := _walls(graph):
             nodes = [n.name for n in self.model.plan.nodes if n.kind in walls]
             raise TypeError(

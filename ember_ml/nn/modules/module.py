@@ -77,7 +77,7 @@ class Module:
                 given[place] = EmberTensor(value)
             return tree.map(bare, copy.forward(*tree.unflatten(structure, given)))
 
-        trace_graph(dry, [spec_of(leaves[i]) for i in arrays], expands=lambda op: False)
+        trace_graph(dry, [spec_of(leaves[i]) for i in arrays])
 
     def _build_for(self, given: Any) -> None:
         """Build for the shape and the engine of the first array among `given`, unless it is done."""
