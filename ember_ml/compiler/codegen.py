@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import keyword
-import linecache
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from functools import partial
 from itertools import count
 from operator import index
 from typing import Any, NamedTuple
@@ -20,7 +18,9 @@ from ember_ml.core import Graph, dispatch, op_named, spec_of
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import Step, Var, variables
+from ember_ml.core.op import written
 from ember_ml.core.rules import shape_of
+from ember_ml.core.trace import lay_flat
 from ember_ml.ops.comparison import logical_not
 from ember_ml.ops.creation import astype
 from ember_ml.ops.elementwise import isfinite
@@ -46,8 +46,7 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = 
     printer = _Printer(backend, debug=debug, plans=plans)
     source = printer.program("evaluate", graph)
     file = f"<ember_ml compiled {next(_SERIAL)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    exec(compile(source, file, "exec"), printer.scope)
+    written(source, file, printer.scope)
     for name, body in printer.bodies.items():
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
@@ -63,13 +62,15 @@ class _Printer:
         self.debug, self.plans, self.overwritten = debug, plans, 0
         self.told: list[tuple[str, Step]] = []
         self.scope: dict[str, Any] = {"array": self.array, "inf": math.inf, "nan": math.nan}
+        self.scope |= {"check_finite": self.check_finite} if debug else {}
         self.bodies: dict[str, Graph] = {}  # of loops and branches, printed as functions of their own
-        self.constants: dict[int, str] = {}
+        self.serial = count(1)
+        self.known: dict[int, str] = {}  # by id, under what name the program finds an object
+        self.functions: dict[tuple, Callable] = {}  # of the engine: by op, types and dtypes of arrays
         self.numbers: dict[tuple, str] = {}  # held ready as arrays
         self.locals: set[str] = set()  # what variables are called, in any function
-        self.names: dict[
-            Var, str
-        ] = {}  # of the function being printed, and views written where they are read
+        # What variables of the function being printed are called; views are written where they are read.
+        self.names: dict[Var, str] = {}
 
     def array(self, value: Any, dtype: Any = None) -> Any:
         """Return a new array of this engine: what the text calls `array`."""
@@ -80,7 +81,7 @@ class _Printer:
         """Return the text of all that a graph needs: numbers held ready, bodies of loops, its function."""
         text = self.function(name, graph)
         held = [f"{word} = array({value}, {dtype!r})" for (value, dtype), word in self.numbers.items()]
-        arrays = [word for word in self.constants.values() if hasattr(self.scope[word], "dtype")]
+        arrays = [word for word in self.known.values() if hasattr(self.scope[word], "dtype")]
         held += [f"# {word}: {spec_of(self.scope[word])}" for word in arrays]
         return "\n".join([*held, "", "", text, ""] if held else [text, ""])
 
@@ -160,8 +161,7 @@ class _Printer:
         if not self.debug:
             return []
         floats = [v for v in made if v.spec.dtype.kind in FLOATING and self.names[v].isidentifier()]
-        check = self.known("check_finite", partial(check_finite, self.backend))
-        return [f"    {check}({self.names[v]}, {told!r})" for v in floats]
+        return [f"    check_finite({self.names[v]}, {told!r})" for v in floats]
 
     def said(self, text: str, phrase: Phrase, step: Step) -> str:
         """Return the text of a phrase with its arguments and names filled in."""
@@ -169,7 +169,7 @@ class _Printer:
             self.ready(a, phrase.numbers) if phrase.numbers and type(a) in SCALARS else self.written(a)
             for a in step.args
         ]
-        scope = {name: self.known(name, x) for name, x in phrase.scope.items()}
+        scope = {name: self.held(x, name) for name, x in phrase.scope.items()}
         return text.format(*given, out=self.names[step.outs[0]], **scope)
 
     def call(self, step: Step, anchor: str | None) -> str:
@@ -177,7 +177,7 @@ class _Printer:
         attrs = {**step.attrs, "like": None} if step.op.creates else step.attrs
         given = [self.written(a) for a in step.args]
         given += [f"{k}={self.setting(k, v, anchor, step)}" for k, v in attrs.items()]
-        return f"{self.known(step.op.name, self.bound(step))}({', '.join(given)})"
+        return f"{self.held(self.bound(step), step.op.name)}({', '.join(given)})"
 
     def setting(self, name: str, value: Any, anchor: str | None, step: Step) -> str:
         """Return a keyword's value as text; what is created joins the first input's engine and device."""
@@ -226,19 +226,17 @@ class _Printer:
         """
         return self.held(self.native(x))
 
-    def held(self, x: Any) -> str:
-        """Return the name under which the program finds an object."""
-        if id(x) not in self.constants:
-            self.constants[id(x)] = self.free(f"c{len(self.constants) + 1}", self.locals)
-        self.scope[self.constants[id(x)]] = x
-        return self.constants[id(x)]
+    def held(self, x: Any, name: str = "") -> str:
+        """Return the name under which the program finds an object; this one, where it is free."""
+        if id(x) not in self.known:
+            self.known[id(x)] = word = self.free(name or f"c{next(self.serial)}", self.locals)
+            self.scope[word] = x
+        return self.known[id(x)]
 
     def native(self, x: Any) -> Any:
         """Return an array that the function closed over as the engine has it."""
-        owner = dispatch.owner_of(type(x)) if getattr(x, "dtype", None) is not None else None
-        if owner is not None and owner.level == 1:
-            x = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue]
-            owner = dispatch.owner_of(type(x))
+        x = dispatch.bare(x)
+        owner = dispatch.owner(x)
         if isinstance(owner, Backend) and owner.array_types != self.backend.array_types:
             raise TypeError(f"compile: for {self.backend}, but the function holds an array of {owner}")
         return x
@@ -254,16 +252,11 @@ class _Printer:
 
     def bound(self, step: Step) -> Callable:
         """Return the engine's function for a step."""
-        types = tuple(self.type_of(a) for a in _flat(step.args))
-        return self.backend.compute(step.op, types, [v.spec.dtype for v in variables(step.args)])
-
-    def known(self, name: str, value: Any) -> str:
-        """Return the name under which the program finds a function, this one where it is free."""
-        if not (name in self.scope and _same(self.scope[name], value)):
-            others = (known for known, x in self.scope.items() if known.startswith(name) and _same(x, value))
-            name = next(others, None) or self.free(name, self.locals)
-        self.scope[name] = value
-        return name
+        types = tuple([self.type_of(a) for a in lay_flat(step.args)])
+        key = (step.op.name, types, tuple([v.spec.dtype for v in variables(step.args)]))
+        if key not in self.functions:
+            self.functions[key] = self.backend.compute(step.op, *key[1:])
+        return self.functions[key]
 
     def ready(self, value: Any, dtype: Any) -> str:
         """Return the name of a number that the program holds as an array."""
@@ -273,21 +266,19 @@ class _Printer:
             self.scope[self.numbers[key]] = value
         return self.numbers[key]
 
+    def check_finite(self, x: Any, line: str) -> None:
+        """Raise FloatingPointError where `x`, made by this line, holds NaN or an infinity."""
+        wrong = astype(logical_not(isfinite(x)), "int32")
+        if (self.backend.extremes(wrong) or (0, 0))[1] == 0:  # also where a loop has no values to look at
+            return
+        raise FloatingPointError(
+            f"`{line}` made {int(sum(wrong))} of {math.prod(shape_of(x))} numbers NaN or infinite "
+            f"({spec_of(x)}); what it was given is finite"
+        )
+
     def type_of(self, x: Any) -> type:
         """Return the type that an argument will have."""
         return self.backend.array_types[0] if isinstance(x, Var) else type(self.native(x))
-
-
-def check_finite(engine: Backend, x: Any, line: str) -> None:
-    """Raise FloatingPointError where `x`, made by this line, holds NaN or an infinity."""
-    wrong = astype(logical_not(isfinite(x)), "int32")
-    if (engine.extremes(wrong) or (0, 0))[1] == 0:  # also where an engine's own loop has no values to look at
-        return
-    size = math.prod(shape_of(x))
-    raise FloatingPointError(
-        f"`{line}` made {int(sum(wrong))} of {size} numbers NaN or infinite ({spec_of(x)}); "
-        "what it was given is finite"
-    )
 
 
 def _word(name: str) -> str:
@@ -313,25 +304,3 @@ def subscript(index: Any) -> str:
 def _place(n: Any) -> str:
     """Return an integer of any kind, or None, as text."""
     return "None" if n is None else str(index(n))
-
-
-def _flat(args: Any) -> list:
-    out: list = []
-    for a in args:
-        out.extend(_flat(a)) if type(a) in (list, tuple) else out.append(a)
-    return out
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    parts = ("func", "args", "keywords")
-    return type(one) is type(other) and all(
-        getattr(one, p, one) == getattr(other, p, other) if p != "args" else _same_args(one, other)
-        for p in parts
-    )
-
-
-def _same_args(one: Any, other: Any) -> bool:
-    mine, others = getattr(one, "args", (one,)), getattr(other, "args", (other,))
-    return len(mine) == len(others) and all(a is b or _same(a, b) for a, b in zip(mine, others, strict=True))

@@ -312,20 +312,10 @@ def _leaf_spec(x: Any) -> Spec:
     return Spec(tuple(x.shape), as_dtype(x.dtype))
 
 
-def _wrapper_of(x: Any) -> Any:
-    """Return who wraps native arrays in things like x; None where x is no tensor."""
-    try:
-        owner = dispatch.owner_of(type(x))
-    except LookupError:
-        return None
-    return owner if owner is not None and owner.level == 1 else None
-
-
 def _unwrapped(leaves: list) -> tuple[Any, list, bool]:
     """Return who wraps the results (or None), the native arrays, and whether a tape follows one of them."""
-    wrappers = [_wrapper_of(x) for x in leaves]
-    if not any(wrappers):
+    tensors = [x for x in leaves if getattr(dispatch.owner(x), "level", 0) == 1]
+    if not tensors:
         return None, leaves, False
-    pairs = list(zip(leaves, wrappers, strict=True))
-    natives = [w.unwrap(x) if w else x for x, w in pairs]
-    return next(filter(None, wrappers)), natives, any(w and w.follows(x) for x, w in pairs)
+    wrapper: Any = dispatch.owner(tensors[0])
+    return wrapper, [dispatch.bare(x) for x in leaves], any(map(wrapper.follows, tensors))

@@ -6,10 +6,10 @@ from ember_ml.core.dtypes import as_dtype as as_dtype
 from ember_ml.core.dtypes import get_default_dtype as get_default_dtype
 from ember_ml.core.dtypes import set_default_dtype as set_default_dtype
 from ember_ml.core.graph import Graph as Graph
-from ember_ml.core.infer import Specs as Specs
 from ember_ml.core.op import ALIASES as ALIASES
 from ember_ml.core.op import TABLE as TABLE
 from ember_ml.core.op import Op as Op
+from ember_ml.core.op import Specs as Specs
 from ember_ml.core.op import alias as alias
 from ember_ml.core.op import composite as composite
 from ember_ml.core.op import op_named as op_named

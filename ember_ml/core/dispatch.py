@@ -36,6 +36,10 @@ class Interpreter:
         """Whether arrays of `type_` are its own."""
         return OWNERS.get(type_) is self
 
+    def unwrap(self, x: Any) -> Any:
+        """Return the native (or traced) array in what it owns, where it wraps one; else x itself."""
+        return x
+
     def recover(self, op: Op, error: Exception, args: tuple, attrs: dict) -> Any:
         """Return the result of an op that failed with `error` though its rules find no fault, or raise it."""
         raise error
@@ -65,6 +69,20 @@ def owner_of(type_: type) -> Interpreter | None:
         if base in OWNERS:
             return OWNERS.setdefault(type_, OWNERS[base])
     raise LookupError(type_)
+
+
+def owner(x: Any) -> Interpreter | None:
+    """Return the interpreter that owns an argument; None for a Python scalar and for what is no array."""
+    try:
+        return owner_of(type(x))
+    except LookupError:
+        return None
+
+
+def bare(x: Any) -> Any:
+    """Return what a tensor wraps; anything else as it is."""
+    found = owner(x)
+    return x if found is None else found.unwrap(x)
 
 
 def active() -> Interpreter:
@@ -120,11 +138,8 @@ def blamed(name: str, fault: Exception) -> Exception:
 
 def as_number(x: Any) -> Any:
     """Return another engine's scalar as the Python number it counts as beside arrays of the active one."""
-    try:
-        owner = owner_of(type(x))
-    except LookupError:
-        return x
-    foreign = owner is not None and isinstance(x, owner.scalar_types) and not _active_backend().owns(type(x))
+    found = owner(x)
+    foreign = found is not None and isinstance(x, found.scalar_types) and not _active_backend().owns(type(x))
     return x.item() if foreign else x
 
 

@@ -45,20 +45,14 @@ class DType(str):
         return self.bits // 8
 
 
-bool_ = DType("bool")
-int8, int16, int32, int64 = (DType(f"int{n}") for n in (8, 16, 32, 64))
-uint8, uint16, uint32, uint64 = (DType(f"uint{n}") for n in (8, 16, 32, 64))
-float16, float32, float64, bfloat16 = (DType(n) for n in ("float16", "float32", "float64", "bfloat16"))
-complex64, complex128 = DType("complex64"), DType("complex128")
-
-DTYPES = {
-    d.name: d
-    for d in (
-        bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-        float16, bfloat16, float32, float64, complex64, complex128,
-    )
-}  # fmt: skip
+DTYPES = {name: DType(name) for name in (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+)}  # fmt: skip
+bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, *_FRACTIONS = DTYPES.values()
+float16, bfloat16, float32, float64, complex64, complex128 = _FRACTIONS
 _MET: dict[type, dict[Any, DType]] = {}  # by type of dtype object; torch.compile sees through it, not `cache`
+_RANKS = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}  # whose numbers hold those of which
 _SPELLINGS = {"bool_": "bool", "double": "float64", "half": "float16", "single": "float32", "long": "int64"}
 
 
@@ -158,14 +152,9 @@ def _meet(a: DType, b: DType) -> DType:
     return high
 
 
-@cache
-def _rank(kind: str) -> int:
-    return {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}[kind]
-
-
 def _with_scalar(dtype: DType, scalar: type) -> DType:
     weak = as_dtype(scalar)
-    if _rank(weak.kind) <= _rank(dtype.kind):
+    if _RANKS[weak.kind] <= _RANKS[dtype.kind]:
         return dtype
     if weak.kind == "complex" and dtype.kind == "float":
         return complex128 if dtype == float64 else complex64

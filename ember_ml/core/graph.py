@@ -92,7 +92,7 @@ class Graph:
 def _text(x: Any) -> str:
     if type(x) in (list, tuple):
         return f"{type(x).__name__}({', '.join(map(_text, x))})"
-    return str(x) if isinstance(x, Var | Graph) else repr(x) if _plain(x) else f"array at {id(x)}"
+    return str(x) if isinstance(x, Var | Graph) else f"array at {id(x)}" if dispatch.owner(x) else repr(x)
 
 
 def substituted(args: Sequence, values: Mapping) -> tuple:
@@ -154,7 +154,7 @@ def build_graph(
     def var(x: Any) -> Any:
         if type(x) is Traced and x.trace is trace:
             return variable(key_of(x), x.value)
-        if not _plain(x):
+        if dispatch.owner(x) is not None:
             captured.setdefault(id(x), x)
         return x
 
@@ -201,10 +201,3 @@ def lift(graph: Graph, captured: Sequence) -> Graph:
         outputs=mapped(lifted, graph.outputs),
         size=graph.size + len(captured),
     )
-
-
-def _plain(x: Any) -> bool:
-    try:
-        return dispatch.owner_of(type(x)) is None
-    except LookupError:
-        return True

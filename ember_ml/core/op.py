@@ -169,6 +169,22 @@ class Op:
         return interpreter.recover(self, error, args, attrs)
 
 
+class Specs(dispatch.Interpreter):
+    """Gives an op meaning on `Spec`s: the `Spec` of its result."""
+
+    level = 2
+
+    def bind(self, op: Op, types: tuple) -> Callable:
+        """Return the function from arguments to the `Spec` of the result."""
+        return lambda *args, **attrs: op.infer(args, attrs)
+
+    def __str__(self) -> str:
+        return "specs"
+
+
+dispatch.register_type(Spec, Specs())
+
+
 def primitive(**rules_: Any) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Define an op that each engine supplies; the decorated function is its contract alone.
 

@@ -278,10 +278,7 @@ class _Tracer(Interpreter):
 
 def traced_in(x: Any) -> Any:
     """Return the traced value that a tensor wraps; anything else as it is."""
-    owner = dispatch.OWNERS.get(type(x))
-    if owner is None or owner.level != 1:
-        return x
-    inner = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue] - level 1 is EmberTensor's
+    inner = dispatch.bare(x)
     return inner if type(inner) is Traced else x
 
 

@@ -241,9 +241,7 @@ class Writer:
 
     def tensor(self, x: Any, word: str = "constant") -> str:
         """Return the name of an array, of any engine, that the model holds."""
-        owner = dispatch.owner_of(type(x))
-        if owner is not None and owner.level == 1:
-            x = owner.unwrap(x)  # pyright: ignore[reportAttributeAccessIssue] - level 1 is EmberTensor's
+        x = dispatch.bare(x)
         if id(x) not in self.known:
             name = self.known[id(x)] = self.free(word)
             self.arrays.append(x)
