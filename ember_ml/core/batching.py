@@ -8,7 +8,6 @@ meet from the end, composites dissolve into their bodies, and everything else go
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from ember_ml.core import rules, tree
 from ember_ml.core.dtypes import DType
 from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph
 from ember_ml.core.op import TABLE, Op
-from ember_ml.core.rules import as_axis, shape_of
+from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
 
@@ -113,122 +112,18 @@ def spread(x: Any, size: int) -> Any:
     return x.value if type(x) is Batched else TABLE["broadcast_to"](x, shape=(size, *shape_of(x)))
 
 
-def reshaped(x: Any, shape: Sequence[int]) -> Any:
-    """Return x in this shape."""
-    return x if shape_of(x) == tuple(shape) else TABLE["reshape"](x, shape=tuple(shape))
-
-
 def moved(x: Any, source: Any, destination: Any) -> Any:
     """Return x with axes in other places, as `ops.moveaxis`."""
     return x if source == destination else TABLE["moveaxis"](x, source, destination)
 
 
-def from_end(axis: Any, ndim: int) -> Any:
-    """Return an axis, or a tuple of them, counted from the end."""
-    if isinstance(axis, tuple | list):
-        return tuple(from_end(a, ndim) for a in axis)
-    return as_axis(axis, ndim) - ndim
-
-
-def _shaped(step: Step, found: Any, size: int) -> Any:
-    """Return results in the shapes that the step's have, the places in front."""
-    if not step.several:
-        return reshaped(found, (size, *step.outs[0].spec.shape))
-    return tuple(reshaped(x, (size, *v.spec.shape)) for x, v in zip(found, step.outs, strict=True))
-
-
-# Rules
+# Rules. Those that ops name stand in `ember_ml.ops.batching`.
 
 
 def elementwise(step: Step, args: list, size: int) -> Any:
     """Values meet one by one, their axes aligned from the end."""
     ndim = max(len(shape_of(x)) for x in args)
     return step.op.apply(*(stretched(x, ndim) for x in args), **step.attrs)
-
-
-def along(step: Step, args: list, size: int) -> Any:
-    """Work along `axis`, one or several, of a single array; None lays it flat."""
-    x, axis = args[0], step.attrs["axis"]
-    if axis is None:
-        value, axis = reshaped(x.value, (size, math.prod(x.shape))), -1
-    else:
-        value, axis = x.value, from_end(axis, len(x.shape))
-    return _shaped(step, step.op.apply(value, **{**step.attrs, "axis": axis}), size)
-
-
-def over_axes(step: Step, args: list, size: int) -> Any:
-    """Work over `axes`: the last ones, as many as `s` says, or all of them unless given."""
-    axes, s, ndim = step.attrs["axes"], step.attrs["s"], len(args[0].shape)
-    axes = range(-(ndim if s is None else len(s)), 0) if axes is None else from_end(axes, ndim)
-    return step.op.apply(args[0].value, **{**step.attrs, "axes": tuple(axes)})
-
-
-def joined(step: Step, args: list, size: int) -> Any:
-    """Put a sequence of arrays together along `axis`; None lays them flat."""
-    arrays, axis = [spread(x, size) for x in args[0]], step.attrs["axis"]
-    if axis is None:
-        arrays, axis = [reshaped(x, (size, math.prod(shape_of(x)[1:]))) for x in arrays], -1
-    else:
-        axis = from_end(axis, len(step.outs[0].spec.shape))
-    return step.op.apply(arrays, **{**step.attrs, "axis": axis})
-
-
-def last_axes(step: Step, args: list, size: int) -> Any:
-    """Work on the last axes of the first array, whatever stands before them."""
-    if type(args[0]) is not Batched or any(type(x) is Batched for x in args[1:]):
-        return one_by_one(step, args, size)
-    return step.op.apply(args[0].value, *args[1:], **step.attrs)
-
-
-def with_shape(step: Step, args: list, size: int) -> Any:
-    """Take the shape of the result as the setting `shape`."""
-    shape = step.outs[0].spec.shape
-    value = stretched(args[0], len(shape))
-    return step.op.apply(value, **{**step.attrs, "shape": (size, *shape)})
-
-
-def permuted(step: Step, args: list, size: int) -> Any:
-    """Put all axes in the order of `axes`."""
-    axes = rules.as_axes(tuple(step.attrs["axes"]), len(args[0].shape))
-    return step.op.apply(args[0].value, axes=(0, *(a + 1 for a in axes)))
-
-
-def indexed(step: Step, args: list, size: int) -> Any:
-    """Read, or write, what a basic `index` names; what is written meets the region from the end."""
-    index = step.attrs["index"]
-    index = (slice(None), *(index if isinstance(index, tuple) else (index,)))
-    if len(args) == 1:
-        return step.op.apply(args[0].value, index=index)
-    x, updates = spread(args[0], size), args[1]
-    return step.op.apply(x, stretched(updates, len(rules.index_shape(x, index)) - 1), index=index)
-
-
-def products(step: Step, args: list, size: int) -> Any:
-    """Let (stacks of) matrices meet; one dimension is a row on the left and a column on the right."""
-    left, right = args
-    n1, n2 = len(shape_of(left)), len(shape_of(right))
-    if type(right) is not Batched and n2 <= 2:
-        return step.op.apply(left.value, right)
-    if type(left) is not Batched and (n1, n2) == (2, 1):  # the places are the columns of one matrix
-        return TABLE["matrix_transpose"](step.op.apply(left, TABLE["matrix_transpose"](right.value)))
-    ndim = max(n1, n2, 2)
-    left, right = (stretched(_as_matrix(x, at), ndim) for x, at in ((left, -2), (right, -1)))
-    return _shaped(step, step.op.apply(left, right), size)
-
-
-def _as_matrix(x: Any, new: int) -> Any:
-    if len(shape_of(x)) != 1:
-        return x
-    wide = TABLE["expand_dims"](unboxed(x), axis=new)
-    return Batched(wide) if type(x) is Batched else wide
-
-
-def folded(step: Step, args: list, size: int) -> Any:
-    """Work alike on every place of the first axis of the first array, which then holds all of them."""
-    if type(args[0]) is not Batched or any(type(x) is Batched for x in args[1:]):
-        return one_by_one(step, args, size)
-    rows = reshaped(args[0].value, (size * args[0].shape[0], *args[0].shape[1:]))
-    return _shaped(step, step.op.apply(rows, *args[1:], **step.attrs), size)
 
 
 def one_by_one(step: Step, args: list, size: int) -> Any:

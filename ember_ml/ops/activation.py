@@ -1,9 +1,10 @@
 """Activations: what neurons do to their sums."""
 
-from ember_ml.core.batching import along, elementwise
+from ember_ml.core.batching import elementwise
 from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, shape_of
+from ember_ml.ops.batching import along
 from ember_ml.ops.comparison import greater
 from ember_ml.ops.creation import with_fractions
 from ember_ml.ops.elementwise import (

@@ -1,18 +1,20 @@
-"""What indexing, kernels and loops do to many arrays at once. The rules that ops share stand in core."""
+"""The rules that `batch=` names: what ops do to many arrays at once, one for each place along a first axis.
+
+How they are called, and what an op without one does, stands in `ember_ml.core.batching`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ember_ml.core.batching import (
     Batched,
     batched_graph,
     expanded,
-    folded,
-    from_end,
     moved,
-    reshaped,
+    one_by_one,
     run,
     spread,
     stretched,
@@ -20,8 +22,78 @@ from ember_ml.core.batching import (
 )
 from ember_ml.core.graph import Graph, Step, trace_graph
 from ember_ml.core.op import TABLE
-from ember_ml.core.rules import axis_or_only, shape_of
+from ember_ml.core.rules import as_axes, as_axis, axis_or_only, index_shape, shape_of
 from ember_ml.core.spec import spec_of
+
+# Axes
+
+
+def along(step: Step, args: list, size: int) -> Any:
+    """Work along `axis`, one or several, of a single array; None lays it flat."""
+    x, axis = args[0], step.attrs["axis"]
+    if axis is None:
+        value, axis = reshaped(x.value, (size, math.prod(x.shape))), -1
+    else:
+        value, axis = x.value, from_end(axis, len(x.shape))
+    return _shaped(step, step.op.apply(value, **{**step.attrs, "axis": axis}), size)
+
+
+def over_axes(step: Step, args: list, size: int) -> Any:
+    """Work over `axes`: the last ones, as many as `s` says, or all of them unless given."""
+    axes, s, ndim = step.attrs["axes"], step.attrs["s"], len(args[0].shape)
+    axes = range(-(ndim if s is None else len(s)), 0) if axes is None else from_end(axes, ndim)
+    return step.op.apply(args[0].value, **{**step.attrs, "axes": tuple(axes)})
+
+
+def joined(step: Step, args: list, size: int) -> Any:
+    """Put a sequence of arrays together along `axis`; None lays them flat."""
+    arrays, axis = [spread(x, size) for x in args[0]], step.attrs["axis"]
+    if axis is None:
+        arrays, axis = [reshaped(x, (size, math.prod(shape_of(x)[1:]))) for x in arrays], -1
+    else:
+        axis = from_end(axis, len(step.outs[0].spec.shape))
+    return step.op.apply(arrays, **{**step.attrs, "axis": axis})
+
+
+def last_axes(step: Step, args: list, size: int) -> Any:
+    """Work on the last axes of the first array, whatever stands before them."""
+    if type(args[0]) is not Batched or any(type(x) is Batched for x in args[1:]):
+        return one_by_one(step, args, size)
+    return step.op.apply(args[0].value, *args[1:], **step.attrs)
+
+
+def folded(step: Step, args: list, size: int) -> Any:
+    """Work alike on every place of the first axis of the first array, which then holds all of them."""
+    if type(args[0]) is not Batched or any(type(x) is Batched for x in args[1:]):
+        return one_by_one(step, args, size)
+    rows = reshaped(args[0].value, (size * args[0].shape[0], *args[0].shape[1:]))
+    return _shaped(step, step.op.apply(rows, *args[1:], **step.attrs), size)
+
+
+def with_shape(step: Step, args: list, size: int) -> Any:
+    """Take the shape of the result as the setting `shape`."""
+    shape = step.outs[0].spec.shape
+    value = stretched(args[0], len(shape))
+    return step.op.apply(value, **{**step.attrs, "shape": (size, *shape)})
+
+
+def permuted(step: Step, args: list, size: int) -> Any:
+    """Put all axes in the order of `axes`."""
+    axes = as_axes(tuple(step.attrs["axes"]), len(args[0].shape))
+    return step.op.apply(args[0].value, axes=(0, *(a + 1 for a in axes)))
+
+
+# Indices
+
+
+def indexed(step: Step, args: list, size: int) -> Any:
+    """Read, or write, what a basic `index` names; what is written meets the region from the end."""
+    index = step.attrs["index"]
+    index = (slice(None), *(index if isinstance(index, tuple) else (index,)))
+    if len(args) == 1:
+        return step.op.apply(args[0].value, index=index)
+    x, updates = spread(args[0], size), args[1]
+    return step.op.apply(x, stretched(updates, len(index_shape(x, index)) - 1), index=index)
 
 
 def taken(step: Step, args: list, size: int) -> Any:
@@ -70,6 +142,29 @@ def put(step: Step, args: list, size: int) -> Any:
 
 def _axes(start: int, indices: Any) -> tuple[int, ...]:
     return tuple(range(start, start + len(shape_of(indices))))
+
+
+# Products and kernels
+
+
+def products(step: Step, args: list, size: int) -> Any:
+    """Let (stacks of) matrices meet; one dimension is a row on the left and a column on the right."""
+    left, right = args
+    n1, n2 = len(shape_of(left)), len(shape_of(right))
+    if type(right) is not Batched and n2 <= 2:
+        return step.op.apply(left.value, right)
+    if type(left) is not Batched and (n1, n2) == (2, 1):  # the places are the columns of one matrix
+        return TABLE["matrix_transpose"](step.op.apply(left, TABLE["matrix_transpose"](right.value)))
+    ndim = max(n1, n2, 2)
+    left, right = (stretched(_as_matrix(x, at), ndim) for x, at in ((left, -2), (right, -1)))
+    return _shaped(step, step.op.apply(left, right), size)
+
+
+def _as_matrix(x: Any, new: int) -> Any:
+    if len(shape_of(x)) != 1:
+        return x
+    wide = TABLE["expand_dims"](unboxed(x), axis=new)
+    return Batched(wide) if type(x) is Batched else wide
 
 
 def convolved(step: Step, args: list, size: int) -> Any:
@@ -146,3 +241,25 @@ def _traced(f: Any, specs: list) -> Graph:
 def _chosen(truths: Any, yes: Any, no: Any) -> Any:
     """Return at each place `yes` where its truth holds, else `no`."""
     return TABLE["where"](stretched(Batched(truths), len(shape_of(yes)) - 1), yes, no)
+
+
+# What rules are made of
+
+
+def reshaped(x: Any, shape: Sequence[int]) -> Any:
+    """Return x in this shape."""
+    return x if shape_of(x) == tuple(shape) else TABLE["reshape"](x, shape=tuple(shape))
+
+
+def from_end(axis: Any, ndim: int) -> Any:
+    """Return an axis, or a tuple of them, counted from the end."""
+    if isinstance(axis, tuple | list):
+        return tuple(from_end(a, ndim) for a in axis)
+    return as_axis(axis, ndim) - ndim
+
+
+def _shaped(step: Step, found: Any, size: int) -> Any:
+    """Return results in the shapes that the step's have, the places in front."""
+    if not step.several:
+        return reshaped(found, (size, *step.outs[0].spec.shape))
+    return tuple(reshaped(x, (size, *v.spec.shape)) for x, v in zip(found, step.outs, strict=True))

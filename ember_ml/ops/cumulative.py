@@ -1,9 +1,9 @@
 """Totals so far, along an axis."""
 
-from ember_ml.core.batching import along
 from ember_ml.core.dtypes import NUMERIC
 from ember_ml.core.op import primitive
 from ember_ml.core.rules import accumulated, as_axis, axis_or_only, shape_of
+from ember_ml.ops.batching import along
 from ember_ml.ops.control import scan
 from ember_ml.ops.creation import ones_like, zeros_like
 from ember_ml.ops.elementwise import add, multiply

@@ -6,11 +6,11 @@ MLX raises when the values are asked for or gives what it has.
 
 from typing import Any, NamedTuple
 
-from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import NUMERIC, as_dtype, complex64, complex128, inexact, promote, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import floating, operands, shape_of
+from ember_ml.ops.batching import last_axes
 from ember_ml.ops.comparison import equal, greater
 from ember_ml.ops.costs import of_matrices
 from ember_ml.ops.creation import arange, astype, eye, zeros_like

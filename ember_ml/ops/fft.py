@@ -4,7 +4,6 @@
 square root in both. Transforms are linear and symmetric, so the tape goes back by the same transform.
 """
 
-from ember_ml.core.batching import over_axes
 from ember_ml.core.dtypes import (
     NUMERIC,
     REAL,
@@ -19,6 +18,7 @@ from ember_ml.core.dtypes import (
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_axes, operands, shape_of
 from ember_ml.core.transforms import NORMS, half, transformed, with_sizes
+from ember_ml.ops.batching import over_axes
 from ember_ml.ops.comparison import greater, less, logical_and
 from ember_ml.ops.costs import transforms
 from ember_ml.ops.creation import arange, astype, zeros

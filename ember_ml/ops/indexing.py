@@ -1,6 +1,5 @@
 """Ops that read and write places of an array. Arrays are values: writing returns a new one."""
 
-from ember_ml.core.batching import indexed
 from ember_ml.core.dtypes import NUMERIC, REAL, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -18,7 +17,7 @@ from ember_ml.core.rules import (
 )
 from ember_ml.core.spec import Spec
 from ember_ml.core.trace import Traced, constant, traced_in
-from ember_ml.ops.batching import put, taken
+from ember_ml.ops.batching import indexed, put, taken
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.costs import fetched, for_each_update, moved
 from ember_ml.ops.creation import arange, astype, zeros_like

@@ -4,11 +4,11 @@ import math
 from operator import index as as_integer
 from typing import Any, NamedTuple
 
-from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import NUMERIC, as_dtype, real_of
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, reduced, shape_of
 from ember_ml.core.trace import constant
+from ember_ml.ops.batching import last_axes
 from ember_ml.ops.comparison import equal, greater, not_equal
 from ember_ml.ops.creation import astype, eye, with_fractions, zeros
 from ember_ml.ops.decompositions import (

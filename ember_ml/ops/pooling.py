@@ -3,10 +3,10 @@
 import itertools
 import math
 
-from ember_ml.core.batching import folded
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
+from ember_ml.ops.batching import folded
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import asarray, astype
 from ember_ml.ops.elementwise import add, divide, multiply

@@ -2,11 +2,12 @@
 
 import math
 
-from ember_ml.core.batching import Batched, products, unboxed
+from ember_ml.core.batching import Batched, unboxed
 from ember_ml.core.dtypes import NUMERIC, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import as_axis, broadcast_shapes, contracted, shape_of
+from ember_ml.ops.batching import products
 from ember_ml.ops.costs import size
 from ember_ml.ops.creation import astype, zeros
 from ember_ml.ops.elementwise import multiply, subtract

@@ -2,7 +2,6 @@
 
 import math
 
-from ember_ml.core.batching import along
 from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -16,6 +15,7 @@ from ember_ml.core.rules import (
     truth,
 )
 from ember_ml.core.trace import constant
+from ember_ml.ops.batching import along
 from ember_ml.ops.comparison import equal, logical_not
 from ember_ml.ops.control import stop_gradient
 from ember_ml.ops.creation import astype, with_fractions, zeros_like

@@ -2,7 +2,6 @@
 
 import math
 
-from ember_ml.core.batching import along, joined, last_axes, permuted, with_shape
 from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
@@ -19,6 +18,7 @@ from ember_ml.core.rules import (
     stretches,
     view,
 )
+from ember_ml.ops.batching import along, joined, last_axes, permuted, with_shape
 from ember_ml.ops.costs import moved
 from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem

@@ -7,10 +7,10 @@ the values are asked for. Determinants are 0 everywhere.
 import math
 from typing import Any, NamedTuple
 
-from ember_ml.core.batching import last_axes, products
 from ember_ml.core.dtypes import NUMERIC, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.rules import broadcast_shapes, floating, shape_of
+from ember_ml.ops.batching import last_axes, products
 from ember_ml.ops.costs import of_matrices, size
 from ember_ml.ops.elementwise import add, imag, is_complex, multiply, negative
 from ember_ml.ops.indexing import getitem

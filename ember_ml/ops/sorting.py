@@ -2,12 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from ember_ml.core.batching import along
 from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_axis, broadcast_shapes, index, kept, same, shape_of
 from ember_ml.core.trace import constant
-from ember_ml.ops.batching import taken_along
+from ember_ml.ops.batching import along, taken_along
 from ember_ml.ops.comparison import less
 from ember_ml.ops.costs import fetched, ordered
 from ember_ml.ops.creation import arange, zeros_like

@@ -3,10 +3,10 @@
 import math
 import operator
 
-from ember_ml.core.batching import last_axes
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
+from ember_ml.ops.batching import last_axes
 from ember_ml.ops.creation import arange, zeros
 from ember_ml.ops.elementwise import add, maximum, multiply
 from ember_ml.ops.indexing import getitem, index_add, slice_update, take
