@@ -1,7 +1,6 @@
 """From functions to programs: gradients, graphs, printed Python."""
 
 import ember_ml.compiler.algebra as _algebra  # its rules enter the passes
-from ember_ml.compiler.batching import vmap as vmap
 from ember_ml.compiler.compile import Compiled as Compiled
 from ember_ml.compiler.compile import compile as compile
 from ember_ml.compiler.compile import jit as jit
@@ -14,3 +13,4 @@ from ember_ml.compiler.jacobian import jacobian as jacobian
 from ember_ml.compiler.jacobian import jvp as jvp
 from ember_ml.compiler.passes import PASSES as PASSES
 from ember_ml.compiler.passes import rule as rule
+from ember_ml.compiler.vmap import vmap as vmap

@@ -19,7 +19,7 @@ from ember_ml.compiler.passes import simplify
 from ember_ml.core import Graph, Spec, Traced, as_dtype, dispatch, tree
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.files import written_whole
-from ember_ml.core.graph import Step, trace_graph, variables
+from ember_ml.core.graph import trace_graph, variables
 
 _LOG = logging.getLogger("ember_ml")
 WAYS = 8  # how many quick ways in are tried before arguments are looked up
@@ -101,7 +101,7 @@ class Specialisation:
     traced: Graph = field(repr=False)  # as it was recorded
     random: bool
     engine: Backend
-    options: dict = field(repr=False)  # jit, debug, without
+    options: dict = field(repr=False)  # of the compiled function
     graph: Graph  # as it is computed
     done: dict[str, int] = field(repr=False)  # by pass, how often it found something to do
     source: str = field(repr=False)
@@ -125,13 +125,9 @@ def _specialised(traced: Graph, random: bool, engine: Backend, options: dict) ->
     built = build(graph, engine, debug=options["debug"], plans="memory" not in without)
     function, done = built.function, {**done, "memory": built.overwritten}
     if options["jit"]:
-        whole = not any(step.op.spec or _is_hosted(step, engine) for step in graph.steps)
-        function = engine.jit(function, whole=whole)
+        hosted = (engine.hosts(s.op, [v.spec.dtype for v in variables(s.args)]) for s in graph.steps)
+        function = engine.jit(function, whole=not any(hosted) and not any(s.op.spec for s in graph.steps))
     return Specialisation(*made, graph, done, built.source, built.told, function)
-
-
-def _is_hosted(step: Step, engine: Backend) -> bool:
-    return engine.hosts(step.op, [v.spec.dtype for v in variables(step.args)])
 
 
 class Compiled:
@@ -156,13 +152,13 @@ class Compiled:
                 out = way(args)
                 if out is not MISSED:
                     return out
-        leaves, structure = tree.flatten((args, settings) if settings else args)
+        leaves, structure = tree.flatten((args, settings))
         wrapper, natives, followed = _unwrapped(leaves)
         if followed and self.f is not None:
             return self._call(*args, **settings)
         state = None if self._key is None else self._key()
         chooser = _chooser(natives) if self.backend is None else None
-        key = (structure, bool(settings), chooser, Defaults.float, state, *map(_leaf_key, natives))
+        key = (structure, chooser, Defaults.float, state, *map(_leaf_key, natives))
         made = self._made.get(key)
         if made is None:
             if self.f is not None and any(type(x) is Traced for x in natives):  # in a tensor
@@ -170,19 +166,16 @@ class Compiled:
             made = self._specialise(key, structure, natives)
         if wrapper is None and not settings:
             self._add_way(made, structure, leaves, state)
-        arrays = [x for x in natives if type(x) not in STATIC]
-        if any(type(x) in NUMBERS for x in arrays):
-            arrays = [made.engine.array(x) if type(x) in NUMBERS else x for x in arrays]
-        if made.random:
-            arrays += random_inputs(made.engine)
-        outs = made.run(*arrays)
+        array = made.engine.array
+        arrays = [array(x) if type(x) in NUMBERS else x for x in natives if type(x) not in STATIC]
+        outs = made.run(*arrays, *(random_inputs(made.engine) if made.random else ()))
         if wrapper is not None:
             outs = [wrapper.wrap(x) for x in outs]
         return tree.unflatten(made.graph.structure, outs)
 
     def _add_way(self, made: Specialisation, structure: tuple, leaves: list, state: Any) -> None:
         key = None if self._key is None else (self._key, state)
-        way = way_in(made, structure, leaves, None if self.backend else get_backend(), key)
+        way = way_in(made, structure[2][0], leaves, None if self.backend else get_backend(), key)
         with self._lock:
             self._ways = (way, *self._ways[: WAYS - 1])
 
@@ -237,23 +230,17 @@ class Compiled:
                     f"compile: unpickled without its function, this knows only the arguments {known}"
                 )
             engine = self._engine(leaves)
-            with_settings = key[1]
             places = [i for i, x in enumerate(leaves) if type(x) not in STATIC]
 
             def flat(*values: Any) -> Any:
-                full = list(leaves)
-                for place, value in zip(places, values, strict=True):
-                    full[place] = value
-                given = tree.unflatten(structure, full)
-                args, settings = given if with_settings else (given, {})
+                args, settings = tree.unflatten(structure, tree.merged(leaves, places, values))
                 return self._call(*args, **settings)
 
-            called = argument_names(self._call, structure, with_settings)
+            called = argument_names(self._call, structure)
             with engine.activated():
                 specs, names = [_leaf_spec(leaves[i]) for i in places], [called[i] for i in places]
                 graph, _, random = trace_graph(flat, specs, names=names)
-                options = {name: self.options[name] for name in ("jit", "debug", "without")}
-                made = _specialised(graph, random, engine, options)
+                made = _specialised(graph, random, engine, self.options)
             if self.options["verbose"]:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(made.graph.steps), made.source)
             self._made[key] = made

@@ -28,17 +28,16 @@ def random_inputs(engine: Backend) -> list:
     return [engine.array([high, low], dtype="uint32"), engine.array(count, dtype="int32")]
 
 
-def argument_names(f: Any, structure: tuple, with_settings: bool) -> list[str]:
-    """Return what to call each leaf of the arguments: the last word that leads to it, or all of them."""
+def argument_names(f: Any, structure: tuple) -> list[str]:
+    """Return what to call each leaf of `(args, settings)`: the last word that leads to it, or all of them."""
     try:
         parameters = list(inspect.signature(f).parameters)
     except (TypeError, ValueError):  # builtins have none
         parameters = []
     full = []
-    for path in tree.paths(structure):
-        path = path[1:] if with_settings else path
-        first = parameters[path[0]] if type(path[0]) is int and path[0] < len(parameters) else str(path[0])
-        full.append((first, *map(str, path[1:])))
+    for by_key, first, *path in tree.paths(structure):
+        word = first if by_key or first >= len(parameters) else parameters[first]
+        full.append([str(word), *map(str, path)])
     short = [path[-1] if not path[-1].isdigit() else "_".join(path) for path in full]
     shared = Counter(short)
     return ["_".join(p) if shared[s] > 1 else s for p, s in zip(full, short, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from ember_ml.compiler.batching import vmap
+from ember_ml.compiler.vmap import vmap
 from ember_ml.core import Op, Spec, spec_of, tree
 from ember_ml.core.batching import spread
 from ember_ml.core.dispatch import SCALARS
@@ -209,28 +209,13 @@ def as_float_array(x: Any, name: str) -> Any:
 
 
 def _cotangents(given: Any, structure: tuple, specs: list) -> list:
-    flat = _spread(given, structure)
+    """Return the leaves of a tree of cotangents, in which None may stand for any part."""
+    flat = tree.spread(given, structure, lambda g: g is None)
+    if flat is None:
+        raise ValueError(f"vjp: cotangents must have the structure {tree.describe(structure)}")
     for g, spec in zip(flat, specs, strict=True):
         if g is not None and spec_of(g).shape != spec.shape:
             raise ValueError(
                 f"vjp: a cotangent must have its output's shape {spec.shape}, got {spec_of(g).shape}"
             )
     return flat
-
-
-def _spread(given: Any, structure: tuple) -> list:
-    """Return the leaves of a tree of cotangents, in which None may stand for any leaf."""
-    if structure == tree.LEAF:
-        return [given]
-    if structure == tree.NONE:
-        return []
-    _, keys, children = structure
-    if given is None:
-        parts = [None] * len(children)
-    elif keys is not None:
-        parts = [given[key] for key in keys]
-    elif isinstance(given, list | tuple) and len(given) == len(children):
-        parts = list(given)
-    else:
-        raise ValueError(f"vjp: cotangents must have the structure {tree.describe(structure)}")
-    return [leaf for part, child in zip(parts, children, strict=True) for leaf in _spread(part, child)]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any
 
-from ember_ml.compiler.batching import vmap
 from ember_ml.compiler.grad import as_float_array, grad, vjp, with_chosen
+from ember_ml.compiler.vmap import vmap
 from ember_ml.core import spec_of, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING

@@ -70,6 +70,28 @@ def paths(structure: tuple) -> list[tuple]:
     return [(step, *rest) for step, child in zip(steps, children, strict=True) for rest in paths(child)]
 
 
+def spread(values: Any, structure: tuple, is_one: Callable[[Any], bool]) -> list | None:
+    """Return a value for each leaf of `structure`, of which `values` is the upper part; None if it is none.
+
+    What `is_one` stands for all leaves below it.
+    """
+    if structure == NONE:
+        return []
+    if structure == LEAF:
+        return [values]
+    _, keys, children = structure
+    if is_one(values):
+        parts = [values] * len(children)
+    elif keys is not None and isinstance(values, dict) and values.keys() == set(keys):
+        parts = [values[key] for key in keys]
+    elif keys is None and isinstance(values, list | tuple) and len(values) == len(children):
+        parts = values
+    else:
+        return None
+    found = [spread(part, child, is_one) for part, child in zip(parts, children, strict=True)]
+    return None if None in found else [x for each in found for x in each or ()]
+
+
 def describe(structure: tuple) -> str:
     """Return a structure as one would write it, with `*` for a leaf."""
     if structure == LEAF:

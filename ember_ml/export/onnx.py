@@ -62,9 +62,9 @@ def to_onnx(
         call = f.functional
     given = args if params is None else (params, *args)
     leaves, structure = tree.flatten(given)
-    names, held = argument_names(call, structure, False), len(tree.leaves(params))
+    names, held = argument_names(call, tree.structure((given, {}))), len(tree.leaves(params))
     if call is not f:
-        names[held:] = argument_names(f.forward, tree.structure(args), False)
+        names[held:] = argument_names(f.forward, tree.structure((args, {})))
     graph = _traced(call, leaves, structure, names)
     values = [x for x in leaves if type(x) not in FIXED]
     count = len([x for x in leaves[:held] if type(x) not in FIXED])
@@ -86,10 +86,7 @@ def _traced(call: Callable, leaves: list, structure: tuple, names: list[str]) ->
     places = [i for i, x in enumerate(leaves) if type(x) not in FIXED]
 
     def flat(*values: Any) -> Any:
-        full = list(leaves)
-        for place, value in zip(places, values, strict=True):
-            full[place] = value
-        return call(*tree.unflatten(structure, full))
+        return call(*tree.unflatten(structure, tree.merged(leaves, places, values)))
 
     specs, words = [spec_of(leaves[i]) for i in places], [names[i] for i in places]
     graph, _, random = trace_graph(flat, specs, names=words)

@@ -62,25 +62,17 @@ def vmap(f: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | None
 
 def _prefix(axes: Any, structure: tuple, name: str) -> list:
     """Return an axis (or None) for every leaf of `structure`, of which `axes` is the upper part."""
-    same = axes is None or type(axes) is int
-    if structure == tree.NONE:
-        return []
-    if structure == tree.LEAF and same:
-        return [axes]
-    _, keys, children = (None, None, ()) if structure == tree.LEAF else structure
-    parts = None
-    if same:
-        parts = [axes] * len(children)
-    elif isinstance(axes, dict):
-        parts = [axes[key] for key in keys] if keys is not None and sorted(axes) == list(keys) else None
-    elif isinstance(axes, list | tuple) and keys is None and children and len(axes) == len(children):
-        parts = list(axes)
-    if parts is None:
+    found = tree.spread(axes, structure, _is_axis)
+    if found is None or not all(map(_is_axis, found)):
         raise ValueError(
             f"vmap: {name} must be an integer, None, or a tree of them that fits "
             f"{tree.describe(structure)}, got {axes!r}"
         )
-    return [a for part, child in zip(parts, children, strict=True) for a in _prefix(part, child, name)]
+    return found
+
+
+def _is_axis(x: Any) -> bool:
+    return x is None or type(x) is int
 
 
 def _axis(axis: int, x: Any, said: str) -> int:
