@@ -35,9 +35,8 @@ from ember_ml.ops.shape import permute_dims, reshape, stack
 from ember_ml.ops.sorting import argsort
 from ember_ml.ops.trigonometry import cos
 
-_SOURCE: ContextVar[list | None] = ContextVar(
-    "ember_ml_random_key", default=None
-)  # [key, how many were taken]
+# [key, how many were taken, the trace that was open]
+_SOURCE: ContextVar[list | None] = ContextVar("ember_ml_random_key", default=None)
 
 
 def key(seed: int, *, like=None):
@@ -46,11 +45,15 @@ def key(seed: int, *, like=None):
 
 
 def next_key(*, like=None):
-    """Return a key not used before: from the open trace if it compiles, else from the process's stream."""
-    if (source := _SOURCE.get()) is not None:
+    """Return a key not used before: from the open trace if it compiles, else from the process's stream.
+
+    `drawing_from` comes first, but not in the body of a loop within it: that asks its own trace, which has a
+    key for every step.
+    """
+    source, trace = _SOURCE.get(), AMBIENT.get()
+    if source is not None and source[2] is trace:
         source[1] += 1
         return fold_in(source[0], source[1])
-    trace = AMBIENT.get()
     if trace is not None:
         return trace.make_key()
     high, low, count = take_key()
@@ -60,7 +63,7 @@ def next_key(*, like=None):
 @contextmanager
 def drawing_from(key):
     """Let random ops without a key derive theirs from `key` within the context; None changes nothing."""
-    token = _SOURCE.set([key, 0]) if key is not None else None
+    token = _SOURCE.set([key, 0, AMBIENT.get()]) if key is not None else None
     try:
         yield
     finally:

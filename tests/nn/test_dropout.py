@@ -6,7 +6,7 @@ import pytest
 from conftest import close
 from ember_ml import ops
 from ember_ml.compiler import compile
-from ember_ml.nn import Dense, Dropout, Sequential
+from ember_ml.nn import Dense, Dropout, Module, Sequential, functional_call
 from ember_ml.tensor import EmberTensor, set_seed
 
 ONES = np.ones((200, 200), "float32")
@@ -43,6 +43,19 @@ def test_every_step_of_a_loop_draws_a_fresh_mask(be):
     layer = Dropout(0.5)
     _, rows = ops.scan(lambda c, x: (c, layer(x)), be.array(np.float32(0)), be.array(ONES[:4]))
     rows = host(rows)
+    assert all((rows[i] != rows[j]).any() for i in range(4) for j in range(i))
+
+
+def test_under_a_key_every_step_of_a_loop_draws_a_fresh_mask_too(be):
+    class Steps(Module):
+        def __init__(self):
+            self.drop = Dropout(0.5)
+
+        def forward(self, x):
+            return ops.map(self.drop, x)
+
+    x = be.array(ONES[:4])
+    rows = host(functional_call(Steps(), {}, x, key=ops.key(3, like=x))[0])
     assert all((rows[i] != rows[j]).any() for i in range(4) for j in range(i))
 
 

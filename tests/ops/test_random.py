@@ -8,8 +8,9 @@ from scipy import stats
 
 from conftest import ENGINES, close
 from ember_ml import backend, ops
-from ember_ml.compiler import compile, grad
+from ember_ml.compiler import compile, grad, vmap
 from ember_ml.core import as_dtype
+from ember_ml.ops.random import drawing_from
 
 SEEDS = [0, 2**40 + 7]
 
@@ -187,3 +188,49 @@ def test_random_numbers_are_constants_to_a_gradient(be):
 def test_random_numbers_are_floats(be, dtype):
     with pytest.raises(TypeError, match=f"random numbers are floats, got dtype {dtype}"):
         ops.uniform((2,), dtype=dtype)
+
+
+def draw(like):
+    return ops.uniform((), like=like)
+
+
+def scanned(x):
+    return ops.scan(lambda c, row: (c, draw(row)), (), x)[1]
+
+
+def chosen_in_a_scan(x):
+    return ops.map(lambda row: ops.cond(ops.less(row, 1.0), draw, lambda x: x, row), x)
+
+
+def repeated(x):
+    """Four draws of a while loop, each written to its place."""
+
+    def body(carry):
+        i, found = carry
+        return i + 1, ops.where(ops.equal(ops.arange(4, dtype="int32", like=x), i), draw(x), found)
+
+    return ops.while_loop(lambda c: ops.less(c[0], 4), body, (ops.asarray(0, dtype="int32", like=x), x))[1]
+
+
+@pytest.mark.parametrize("loop", [scanned, chosen_in_a_scan, repeated])
+def test_in_a_loop_under_a_key_every_step_draws_anew(be, loop):
+    def keyed(x, key):
+        with drawing_from(key):
+            return loop(x), loop(x)
+
+    x = be.array(np.zeros(4, "float32"))
+    one, two = map(np.asarray, keyed(x, key(be, 1)))
+    assert len(np.unique([one, two])) == 8
+    same(keyed(x, key(be, 1))[0], one)
+    assert (np.asarray(keyed(x, key(be, 2))[0]) != one).all()
+    for got, want in zip(compile(keyed)(x, key(be, 1)), (one, two), strict=True):
+        same(got, want)
+
+
+def test_in_vmap_under_a_key_every_call_draws_anew(be):
+    x = be.array(np.zeros(4, "float32"))
+    with drawing_from(key(be, 1)):
+        one, two = (np.asarray(vmap(draw)(x)) for _ in range(2))
+    assert len(np.unique([one, two])) == 2  # one number at every place, as vmap says
+    with drawing_from(key(be, 1)):
+        same(vmap(draw)(x), one)
