@@ -290,7 +290,8 @@ def _leaf_key(x: Any) -> Any:
     """Return what a program depends on: the value of a static argument, the kind of any other."""
     if type(x) in STATIC:
         return x
-    return type(x) if type(x) in NUMBERS else (type(x), x.shape, x.dtype)
+    kind = type(x)
+    return kind if kind in NUMBERS else (dispatch.interpreter_of("compile", (kind,)), x.shape, x.dtype)
 
 
 def _leaf_spec(x: Any) -> Spec:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ember_ml.backend import Backend, get_backend
 from ember_ml.core import tree
-from ember_ml.core.dispatch import Misfit
+from ember_ml.core.dispatch import OWNERS, Misfit
 from ember_ml.core.dtypes import Defaults
 from ember_ml.core.keys import take_key
 
@@ -140,8 +140,11 @@ class _Way:
             self.lines.append(f"    {place} = {self.held(engine.array)}({place})")
         elif not self.trusting:
             differs = "is not" if x.dtype is x.dtype else "!="
-            kind = f"type({place}) is not {{}} or {place}.dtype {differs} {{}} or {place}.shape != {{}}"
-            self.check(kind, type(x), x.dtype, x.shape)
+            found, kind = f"type({place})", type(x)
+            if x.shape == ():  # an engine's scalar and its array of no axes are of two types
+                found, kind = f"{self.held(OWNERS.get)}({found})", OWNERS[kind]
+            other = f"{found} is not {{}} or {place}.dtype {differs} {{}} or {place}.shape != {{}}"
+            self.check(other, kind, x.dtype, x.shape)
         self.given.append(place)
 
     def put_together(self, structure: tuple, places: Any) -> str:

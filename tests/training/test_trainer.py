@@ -176,3 +176,10 @@ def test_a_schedule_shows_in_the_history_and_html():
     history = Trainer(net, Adam(learning_rate=cosine_decay(0.1, 6))).fit((X[:, 0], Y[:, None]), epochs=2)
     close([e["learning_rate"] for e in history.epochs], np.array([0.05, 0.0]), atol=1e-6)
     assert "<td>2</td>" in history._repr_html_()
+
+
+def test_a_step_is_compiled_once(be):
+    t = Trainer(Dense(3, 1), Adam(), backend=be)
+    t.fit((X[:, 0], Y[:, None]), epochs=3, batch_size=35)
+    assert len(t._step.graphs) == 1
+    assert len(t._step._ways) <= 2  # the type of a scalar may be met for the first time
