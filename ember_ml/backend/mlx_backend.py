@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import shutil
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 import mlx.core as mx
@@ -389,12 +390,8 @@ def _refuse_float64(name: str, x: mx.array) -> None:
         raise TypeError(f"{name}: {_NO_COMPLEX128}")
 
 
-def _dtype_of(name: str) -> mx.Dtype:
-    return getattr(mx, name)
-
-
-# MLX's dtypes do not pickle by themselves, and compiled functions keep them.
-copyreg.pickle(mx.Dtype, lambda dtype: (_dtype_of, (str(dtype).rpartition(".")[2],)))
+# MLX's dtypes do not pickle by themselves, and compiled functions keep them. One has another name than it says.
+copyreg.pickle(mx.Dtype, lambda dtype: (resolve_name, (f"{dtype}{'_' * (dtype == mx.bool_)}",)))
 
 
 def _compiles() -> bool:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -40,6 +41,13 @@ def test_arrays_are_converted_to_the_dtype_of_the_instance(be):
     assert as_dtype(single.array([True]).dtype) == "bool"
     same = single.array(VALUES)
     assert single.array(same) is same
+
+
+def test_an_engines_own_dtypes_come_back_from_a_pickle(be):
+    """Compiled functions keep them."""
+    for dtype in be.dtypes():
+        native = be.native_dtype(dtype)
+        assert pickle.loads(pickle.dumps(native)) == native
 
 
 def test_an_integer_backend_keeps_its_dtype_and_has_no_fractions(be):
