@@ -2,15 +2,17 @@
 
 A trace over arrays is a tape for gradients. A trace over `Spec`s (a *typed* one) records a program before any
 number exists: it casts arguments by the op's dtype rule, and creation ops without an array join it.
-Traces nest: a value of an outer trace is a constant to an inner one.
+Traces nest: a value of an outer trace is a constant to an inner one. A trace is younger than what it
+captures, in whatever thread it was opened, so its `level` is higher; once it is closed, its values are of no
+use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +24,7 @@ from ember_ml.core.operators import Operators
 from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import Spec, spec_of, specs_of
 
-_DEPTH: ContextVar[int] = ContextVar("ember_ml_trace_depth", default=0)
+_LEVELS = count(3)  # below them stand engines, tensors and specs
 
 
 def constant(g: Any, out: Any, *args: Any, **attrs: Any) -> tuple:
@@ -138,6 +140,7 @@ class Trace(Interpreter):
         self, level: int, *, typed: bool, expands: Callable[[Op], bool], rules: Mapping[str, Callable]
     ):
         self.level, self.typed, self.expands, self.rules = level, typed, expands, rules
+        self.is_open = True
         self.nodes: list[Node] = []  # of a typed trace, in order
         self.key_inputs: list[
             Traced
@@ -236,14 +239,12 @@ def new_trace(
     rules: Mapping[str, Callable] = MappingProxyType({}),
 ) -> Iterator[Trace]:
     """Open a trace; a typed one also receives what is created without an array argument."""
-    depth = _DEPTH.get() + 1
-    trace = Trace(2 + depth, typed=typed, expands=expands, rules=rules)
-    depth_token = _DEPTH.set(depth)
+    trace = Trace(next(_LEVELS), typed=typed, expands=expands, rules=rules)
     ambient_token = AMBIENT.set(trace) if typed else None
     try:
         yield trace
     finally:
-        _DEPTH.reset(depth_token)
+        trace.is_open = False
         if ambient_token is not None:
             AMBIENT.reset(ambient_token)
 
@@ -310,8 +311,14 @@ def _record(op: Op, *args: Any, **attrs: Any) -> Any:
     for x in (*lay_flat(args), *attrs.values()):
         if traced_in(x) is not x:  # a traced value in a tensor: the result is one in a tensor, too
             return dispatch.OWNERS[type(x)].run(op, args, attrs)  # pyright: ignore
-        if type(x) is Traced and (top is None or x.trace.level > top.level):
-            top = x.trace
+        if type(x) is Traced:
+            if not x.trace.is_open:
+                raise RuntimeError(
+                    f"{op.name}: a value of {spec_of(x)} is used after the function in which it was traced "
+                    "has ended; return it from there instead of keeping it, and build lists, not generators"
+                )
+            if top is None or x.trace.level > top.level:
+                top = x.trace
     assert top is not None  # one of the types was Traced
     return top.run(op, args, attrs)
 

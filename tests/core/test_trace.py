@@ -1,12 +1,15 @@
 """Recording: what a traced value can and cannot do, and traces within traces."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from conftest import close
 from ember_ml import ops
-from ember_ml.compiler import compile, grad, value_and_grad, vjp
+from ember_ml.compiler import compile, grad, value_and_grad, vjp, vmap
 from ember_ml.core import TABLE, Spec, Traced, as_dtype, dispatch
+from ember_ml.tensor import array
 
 
 @pytest.mark.parametrize("ask", [bool, float, int, lambda x: x if x else -x, lambda x: [1, 2][int(x)]])
@@ -166,3 +169,65 @@ def test_specs_are_inferred_without_computing(be):
     out = ops.softmax(ops.matmul(x, Spec((3, 2), as_dtype("float64"))))
     assert (out.shape, out.dtype) == ((4, 2), "float64")
     assert len(TABLE["matmul"]._found) <= before + 1
+
+
+# Values that outlive their trace
+
+KEEPERS = {
+    "compile": lambda keep, x: compile(keep)(x),
+    "grad": lambda keep, x: grad(lambda x: ops.sum(keep(x)))(x),
+    "vmap": lambda keep, x: vmap(keep)(x),
+    "scan": lambda keep, x: ops.scan(lambda c, _: (keep(c), None), x, length=2),
+    "cond": lambda keep, x: ops.cond(ops.sum(x) > 0.0, keep, ops.cos, x),
+    "while_loop": lambda keep, x: ops.while_loop(lambda c: ops.sum(c) < 1.0, keep, x),
+}
+USERS = {
+    "alone": lambda kept, x: ops.cos(kept),
+    "first": lambda kept, x: kept * x,
+    "in a tensor": lambda kept, x: array(x) * kept,
+    "in a gradient, first": lambda kept, x: grad(lambda y: ops.sum(kept * y))(x),
+    "in a gradient, last": lambda kept, x: grad(lambda y: ops.sum(y * kept))(x),
+    "as the point of a gradient": lambda kept, x: grad(lambda y: ops.sum(y * x))(kept),
+    "in a program": lambda kept, x: compile(lambda y: y * kept)(x),
+    "as an argument of a program": lambda kept, x: compile(ops.sin)(kept),
+    "in a loop": lambda kept, x: ops.scan(lambda c, _: (c + kept, None), x, length=2),
+    "in a branch": lambda kept, x: ops.cond(ops.sum(x) > 0.0, lambda x: x + kept, ops.cos, x),
+    "at every place": lambda kept, x: vmap(lambda y: ops.sum(y * kept))(x),
+}
+
+
+@pytest.mark.parametrize("use", USERS.values(), ids=USERS)
+@pytest.mark.parametrize("run", KEEPERS.values(), ids=KEEPERS)
+def test_a_value_that_outlives_its_trace_is_refused(be, run, use):
+    """It would be a constant to every later trace: a gradient through it would be 0, without a word."""
+    kept = []
+    x = be.array([0.1, 0.2])
+
+    def keep(x):
+        kept.append(ops.sin(x) * 2.0)
+        return kept[-1]
+
+    run(keep, x)
+    with pytest.raises(
+        RuntimeError, match=r"a value of float32 \(.*\) is used after the function .* has ended"
+    ):
+        use(kept[0], x)
+    close(grad(lambda y: ops.sum(y * x))(x), np.array([0.1, 0.2]))
+
+
+def test_a_generator_that_was_returned_unfinished_is_refused(be):
+    (sines,) = compile(lambda x: [(ops.sin(row) for row in x)], be, jit=False)(be.array([1.0, 2.0]))
+    with pytest.raises(RuntimeError, match=r"a value of float32 \(2,\) is used after .* not generators"):
+        next(sines)
+
+
+def test_a_gradient_taken_in_another_thread_captures_the_traces_of_this_one(be):
+    v = be.array([3.0, 4.0])
+
+    def slope_of(w):  # of w v**2 in v
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(grad(lambda v: ops.sum(w * v * v)), v).result()
+
+    w = be.array([0.5, 2.0])
+    close(compile(slope_of, be)(w), np.array([3.0, 16.0]))
+    close(compile(grad(lambda w: ops.sum(slope_of(w))), be)(w), np.array([6.0, 8.0]))
