@@ -390,7 +390,7 @@ def _refuse_float64(name: str, x: mx.array) -> None:
         raise TypeError(f"{name}: {_NO_COMPLEX128}")
 
 
-# MLX's dtypes do not pickle by themselves, and compiled functions keep them. One has another name than it says.
+# MLX's dtypes do not pickle by themselves, and compiled functions keep them; one has not the name it says.
 copyreg.pickle(mx.Dtype, lambda dtype: (resolve_name, (f"{dtype}{'_' * (dtype == mx.bool_)}",)))
 
 

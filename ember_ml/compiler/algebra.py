@@ -71,9 +71,23 @@ def _on_smaller(op: Op) -> Callable:
     return shrunk
 
 
+def _on_one_number(op: Op) -> Callable:
+    """Return the rule of an op that computes nothing: of an array of one number it makes another."""
+
+    def filled(x: Any, **attrs: Any) -> Any:
+        if not _fills(x):
+            return None
+        out = op.infer((x,), attrs)
+        return full(out.shape, _number(x), dtype=out.dtype)
+
+    return filled
+
+
 for _op in TABLE.values():
     if _op.shape is broadcast and _op.body is None:
         rule("algebra", _op.name)(_on_smaller(_op))
+    if _op.is_view or _op.name == "astype":
+        rule("algebra", _op.name)(_on_one_number(_op))
 
 
 @rule("algebra", "add")
@@ -153,25 +167,12 @@ def _power(x: Any, y: Any) -> Any:
 
 @rule("algebra", "reshape")
 def _reshape(x: Any, *, shape: Any, copy: Any) -> Any:
-    shape = reshaped(x, shape)
-    if _fills(x):
-        return full(shape, _number(x), dtype=x.dtype)
-    if (node := made_by(x, "reshape")) is not None:
-        return reshape(node.args[0], shape=shape)
-    return x
+    node = made_by(x, "reshape")
+    return None if node is None else reshape(node.args[0], shape=reshaped(x, shape))
 
 
-@rule("algebra", "broadcast_to")
-def _broadcast_to(x: Any, *, shape: Any) -> Any:
-    if _fills(x):
-        return full(shape, _number(x), dtype=x.dtype)
-    return x
-
-
-@rule("algebra", "astype")
-def _astype(x: Any, *, dtype: Any) -> Any:
-    if _fills(x):
-        return full(x.shape, _number(x), dtype=dtype)
+@rule("algebra", "reshape", "broadcast_to", "astype", "stop_gradient")
+def _unchanged(x: Any, **_: Any) -> Any:
     return x
 
 
@@ -219,11 +220,6 @@ def _getitem(x: Any, *, index: Any) -> Any:
 @rule("algebra", "conj", "real")
 def _real_already(x: Any) -> Any:
     return x if x.dtype.kind != "complex" else None
-
-
-@rule("algebra", "stop_gradient")
-def _stop_gradient(x: Any) -> Any:
-    return x
 
 
 @rule("algebra", "exp")

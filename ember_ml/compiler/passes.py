@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from ember_ml.backend import Backend
-from ember_ml.core import TABLE, Graph, Op, Spec, op_named
+from ember_ml.core import TABLE, Graph, Op, Spec, op_named, spec_of
 from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.graph import Step, Var, retraced, substituted, variables
 from ember_ml.core.trace import keep_whole
@@ -95,17 +95,18 @@ def rewritten(
     for name in sets.keys() & done.keys():
         for op, rules in sets[name].items():
             chosen.setdefault(op, []).extend((name, each) for each in rules)
-    touched = any(step.op.name in chosen or (step.op.body and expands(step.op)) for step in graph.steps)
-    rules = {op: partial(_first_answer, several, done) for op, several in chosen.items()}
-    return retraced(graph, expands=expands, rules=rules) if touched else graph
+    if not any(step.op.name in chosen or (step.op.body and expands(step.op)) for step in graph.steps):
+        return graph
 
+    def better(op: Op, value: Any, args: tuple, attrs: dict) -> Any:
+        for name, each in chosen.get(op.name, ()):
+            found = each(*args, **attrs)
+            if found is not None and spec_of(found) == value:
+                done[name] += 1
+                return found
+        return None
 
-def _first_answer(rules: list[tuple[str, Callable]], done: Counter, *args: Any, **attrs: Any) -> Any:
-    for name, each in rules:
-        if (found := each(*args, **attrs)) is not None:
-            done[name] += 1
-            return found
-    return None
+    return retraced(graph, expands=expands, better=better)
 
 
 def _foldings() -> dict[str, list[Callable]]:

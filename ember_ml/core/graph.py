@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from types import MappingProxyType
 from typing import Any
 
 from ember_ml.core import dispatch, tree
@@ -111,14 +110,14 @@ def trace_graph(
     *,
     expands: Callable[[Op], bool] = keep_whole,
     names: Sequence[str] = (),
-    rules: Mapping[str, Callable] = MappingProxyType({}),
+    better: Callable | None = None,
 ) -> tuple[Graph, list, bool]:
     """Record `f(*inputs)` over `specs`; return its graph, what it captured outside, and whether it is random.
 
     A random graph has two more inputs, at the end: a key and a step number. Captured arrays (of an engine, of
     an outer trace, tensors) stay constants of the graph; `lift` makes inputs of them.
     """
-    with new_trace(typed=True, expands=expands, rules=rules) as trace:
+    with new_trace(typed=True, expands=expands, better=better) as trace:
         inputs = [trace.input(s, name) for s, name in zip_longest(specs, names, fillvalue="")]
         outputs, structure = tree.flatten(f(*inputs))
     outputs = [traced_in(x) for x in outputs]
@@ -130,11 +129,11 @@ def retraced(
     graph: Graph,
     *,
     expands: Callable[[Op], bool] = keep_whole,
-    rules: Mapping[str, Callable] = MappingProxyType({}),
+    better: Callable | None = None,
 ) -> Graph:
-    """Return the graph recorded once more: composites that `expands` names dissolved, `rules` applied."""
+    """Return the graph recorded once more: composites that `expands` names dissolved, `better` said."""
     specs, names = [v.spec for v in graph.inputs], [v.name for v in graph.inputs]
-    again, _, _ = trace_graph(graph, specs, expands=expands, names=names, rules=rules)
+    again, _, _ = trace_graph(graph, specs, expands=expands, names=names, better=better)
     return replace(again, structure=graph.structure)
 
 

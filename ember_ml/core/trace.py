@@ -9,11 +9,10 @@ use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
-from types import MappingProxyType
 from typing import Any
 
 from ember_ml.core import dispatch, tree
@@ -132,14 +131,12 @@ class Traced(Operators):
 class Trace(Interpreter):
     """One recording. `expands` says which composites dissolve into their bodies instead of being recorded.
 
-    A typed trace may have `rules`, op name -> function of the op's arguments and settings, which returns what
-    says the same better, made of ops that join this trace, or None.
+    A typed trace may have `better`: a function of an op, the specs of its result, its arguments and settings,
+    which returns what says the same better, made of ops that join this trace, or None.
     """
 
-    def __init__(
-        self, level: int, *, typed: bool, expands: Callable[[Op], bool], rules: Mapping[str, Callable]
-    ):
-        self.level, self.typed, self.expands, self.rules = level, typed, expands, rules
+    def __init__(self, level: int, *, typed: bool, expands: Callable[[Op], bool], better: Callable | None):
+        self.level, self.typed, self.expands, self.better = level, typed, expands, better
         self.is_open = True
         self.nodes: list[Node] = []  # of a typed trace, in order
         self.key_inputs: list[
@@ -202,10 +199,8 @@ class Trace(Interpreter):
         value, casts = op.judge(mapped(self.lower, args), attrs)  # a cast could hide a wrong kind
         if casts is not None:
             args = self._cast(args, casts)
-        if op.name in self.rules:
-            better = self.rules[op.name](*args, **attrs)
-            if better is not None and self.lower(better) == value:
-                return better
+        if self.better is not None and (found := self.better(op, value, args, attrs)) is not None:
+            return found
         node = Node(op, lay_flat(args), args, attrs, value)
         self.nodes.append(node)
         return self._box(node)
@@ -233,13 +228,10 @@ class Trace(Interpreter):
 
 @contextmanager
 def new_trace(
-    *,
-    typed: bool,
-    expands: Callable[[Op], bool] = keep_whole,
-    rules: Mapping[str, Callable] = MappingProxyType({}),
+    *, typed: bool, expands: Callable[[Op], bool] = keep_whole, better: Callable | None = None
 ) -> Iterator[Trace]:
     """Open a trace; a typed one also receives what is created without an array argument."""
-    trace = Trace(next(_LEVELS), typed=typed, expands=expands, rules=rules)
+    trace = Trace(next(_LEVELS), typed=typed, expands=expands, better=better)
     ambient_token = AMBIENT.set(trace) if typed else None
     try:
         yield trace

@@ -20,7 +20,7 @@ from ember_ml.core import Graph, Op, Spec, dispatch, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import DType, as_dtype
 from ember_ml.core.files import written_whole
-from ember_ml.core.graph import Step, Var, retraced, trace_graph
+from ember_ml.core.graph import Step, Var, trace_graph
 from ember_ml.core.optional import need
 from ember_ml.core.spec import spec_of, specs_of
 from ember_ml.export.onnx_nodes import NODES
@@ -100,8 +100,9 @@ def _worded(graph: Graph) -> Graph:
         return op.name not in NODES
 
     algebra = {"algebra": SIMPLER["algebra"]}
+    words = {"words": {op: [each] for op, each in RULES.items()}}
     simpler = rewritten(map_bodies(graph, _worded), algebra, Counter(algebra=0), expands=foreign)
-    return drop_unused(merge_repeated(retraced(simpler, expands=foreign, rules=RULES)))
+    return drop_unused(merge_repeated(rewritten(simpler, words, Counter(words=0), expands=foreign)))
 
 
 def _named(what: Sequence, given: Sequence[str] | None, own: list[str], word: str) -> list[str]:
