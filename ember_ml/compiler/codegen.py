@@ -120,13 +120,14 @@ class _Printer:
         ):
             home[v] = home[over[v]] if v in over else v
             wanted[home[v]] = _word(v.name) or wanted.get(home[v], f"{default}_")
-        left, made, names = Counter(wanted.values()), Counter(), {}
+        left, made, names, taken = Counter(wanted.values()), Counter(), {}, set()
         for v, word in wanted.items():
             left[word] -= 1
             made[word] += 1
             bare = not word.endswith("_") and not left[word]
-            names[v] = self.free(word if bare else f"{word.rstrip('_')}_{made[word]}", names.values())
-        self.locals.update(names.values())
+            names[v] = self.free(word if bare else f"{word.rstrip('_')}_{made[word]}", taken)
+            taken.add(names[v])
+        self.locals |= taken
         return {**names, **{v: names[home[v]] for v in home}}
 
     def free(self, name: str, taken: Collection[str]) -> str:
