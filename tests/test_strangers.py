@@ -330,15 +330,19 @@ def test_it_trains_to_the_same_numbers_on_every_engine(be):
 
     def trained(engine):
         ops.set_seed(2)
-        with backend.use_backend(engine):
+        with backend.use_backend(engine) as chosen:
             trainer = Trainer(network(), Adam(learning_rate=0.02), seed=4)
             before = trainer.evaluate((x, y))
-            history = trainer.fit((x, y), epochs=8, batch_size=16)
-            return before, trainer.evaluate((x, y)), history
+            first = chosen.to_numpy(trainer.module[0].recurrent_kernel.data)
+            trainer.fit((x, y), epochs=6, batch_size=16)
+            moved = np.abs(chosen.to_numpy(trainer.module[0].recurrent_kernel.data) - first)
+            return before, trainer.evaluate((x, y)), moved
 
-    before, after, _ = trained(be)
+    before, after, moved = trained(be)
     assert after < 0.5 * before
-    close(after, trained("numpy")[1], rtol=1e-3)  # 32 steps of Adam, each of which carries roundings on
+    assert moved.min() > 0
+    if be != "numpy":
+        close(after, trained("numpy")[1], rtol=1e-3)  # 24 steps of Adam, each of which carries roundings on
 
 
 def test_its_state_dict_and_its_file_bring_it_back(be, made, tmp_path):
