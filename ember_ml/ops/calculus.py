@@ -4,10 +4,10 @@ from ember_ml.core.dtypes import NUMERIC, as_dtype, inexact
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, as_axis, shape_of
 from ember_ml.ops.creation import astype
-from ember_ml.ops.cumulative import part
 from ember_ml.ops.elementwise import add, divide, multiply, subtract
+from ember_ml.ops.indexing import part
 from ember_ml.ops.reduction import sum
-from ember_ml.ops.shape import broadcast_to, concat, reshape
+from ember_ml.ops.shape import broadcast_to, concat, upright
 
 
 def _like(x, edge, at):
@@ -39,13 +39,8 @@ def trapezoid(y, /, x=None, dx=1.0, axis=-1):
         return multiply(sum(means, axis=at), dx)
     widths = diff(x, axis=at if len(shape_of(x)) > 1 else 0)
     if len(shape_of(x)) == 1:
-        widths = _upright(widths, len(shape_of(y)), at)
+        widths = upright(widths, at, len(shape_of(y)))
     return sum(multiply(means, widths), axis=at)
-
-
-def _upright(x, ndim, at):
-    """Return one dimension as axis `at` of `ndim`."""
-    return reshape(x, shape=tuple(-1 if i == at else 1 for i in range(ndim)))
 
 
 def gradient(f, /, *varargs, axis=None, edge_order=1):
@@ -81,7 +76,7 @@ def slope(f, spacing, /, axis=-1, edge_order=1):
         return divide(_unit_slope(f, at, edge_order), spacing)
     if shape_of(spacing) != (n,):
         raise ValueError(f"expected a distance or {n} coordinates, got shape {shape_of(spacing)}")
-    widths = _upright(astype(diff(spacing), dtype=dtype), len(shape_of(f)), at)
+    widths = upright(astype(diff(spacing), dtype=dtype), at, len(shape_of(f)))
     steps = divide(diff(f, axis=at), widths)
     a, b = part(widths, at, None, -1), part(widths, at, 1, None)
     left, right = part(steps, at, None, -1), part(steps, at, 1, None)

@@ -13,7 +13,7 @@ from ember_ml.ops.batching import convolved
 from ember_ml.ops.costs import size
 from ember_ml.ops.elementwise import add
 from ember_ml.ops.products import matmul
-from ember_ml.ops.shape import flip, matrix_transpose, permute_dims, reshape
+from ember_ml.ops.shape import flip, matrix_transpose, permute_dims, reshape, upright
 from ember_ml.ops.windows import Each, each, padded, sliding_windows, span, spread
 
 
@@ -189,7 +189,7 @@ def _finished(x, weight, bias, ndim, **settings):
     _convolved(batch, weight, **settings)  # engines would let some of it pass
     out = convolution(batch, weight, **settings)
     if bias is not None:
-        out = add(out, reshape(bias, shape=(-1, *(1,) * ndim)))
+        out = add(out, upright(bias, 1, ndim + 2))
     return out if batch is x else reshape(out, shape=shape_of(out)[1:])
 
 

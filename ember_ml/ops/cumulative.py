@@ -2,12 +2,12 @@
 
 from ember_ml.core.dtypes import NUMERIC
 from ember_ml.core.op import primitive
-from ember_ml.core.rules import accumulated, as_axis, axis_or_only, shape_of
+from ember_ml.core.rules import accumulated, axis_or_only, shape_of
 from ember_ml.ops.batching import along
 from ember_ml.ops.control import scan
 from ember_ml.ops.creation import ones_like, zeros_like
 from ember_ml.ops.elementwise import add, multiply
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import getitem, part
 from ember_ml.ops.shape import concat, flip, inverse_order, permute_dims
 
 
@@ -15,11 +15,6 @@ def _so_far(x, axis=None, include_initial=False, **_):
     shape = shape_of(x)
     at = axis_or_only(x, axis)
     return (*shape[:at], shape[at] + bool(include_initial), *shape[at + 1 :])
-
-
-def part(x, axis, start, stop, step=None):
-    """Return x[start:stop:step] along an axis."""
-    return getitem(x, index=(*(slice(None),) * as_axis(axis, len(shape_of(x))), slice(start, stop, step)))
 
 
 def _sum_vjp(g, out, x, axis, dtype, include_initial):

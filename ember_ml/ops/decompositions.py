@@ -15,7 +15,7 @@ from ember_ml.ops.comparison import equal, greater
 from ember_ml.ops.costs import of_matrices
 from ember_ml.ops.creation import arange, astype, eye, zeros_like
 from ember_ml.ops.elementwise import add, divide, is_complex, multiply, real, subtract, where
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import part
 from ember_ml.ops.products import diagonal, matmul
 from ember_ml.ops.shape import concat, expand_dims, matrix_transpose
 from ember_ml.ops.solving import solve
@@ -290,23 +290,14 @@ def _qr_shapes(x, mode="reduced"):
 def _qr_rule(g, out, x, mode):
     """Walter and Lehmann 2012, arXiv 1009.6112; Roberts and Roberts 2020, arXiv 2009.10071, for wide ones."""
     q, r = out
-    g_q, g_r = (zeros_like(o) if part is None else part for part, o in zip(g, out, strict=True))
+    g_q, g_r = (zeros_like(o) if each is None else each for each, o in zip(g, out, strict=True))
     n, m = shape_of(x)[-2:]
     if n >= m:
-        return (_tall_qr_rule(g_q, _rows(g_r, 0, m), q, _rows(r, 0, m)),)
-    right = getitem(x, index=(..., slice(n, None)))
-    g_left, g_right = (getitem(g_r, index=(..., part)) for part in (slice(0, n), slice(n, None)))
+        return (_tall_qr_rule(g_q, part(g_r, -2, 0, m), q, part(r, -2, 0, m)),)
+    right, g_right = (part(each, -1, n, None) for each in (x, g_r))
     g_q = add(g_q, matmul(right, adjoint(g_right)))
-    g_x = _tall_qr_rule(g_q, g_left, q, getitem(r, index=(..., slice(0, n))))
+    g_x = _tall_qr_rule(g_q, part(g_r, -1, 0, n), q, part(r, -1, 0, n))
     return (concat([g_x, matmul(q, g_right)], axis=-1),)
-
-
-def _rows(x, start, stop):
-    return (
-        x
-        if (start, stop) == (0, shape_of(x)[-2])
-        else getitem(x, index=(..., slice(start, stop), slice(None)))
-    )
 
 
 def _qr_flops(m, n, mode):
@@ -318,8 +309,8 @@ def _tall_qr_rule(g_q, g_r, q, r):
     """Of a Q with more columns than R, the others turn with the first as little as can be."""
     m, width = shape_of(r)[-1], shape_of(q)[-1]
     if width > m:
-        rest, g_rest = (getitem(a, index=(..., slice(m, None))) for a in (q, g_q))
-        q, g_q = (getitem(a, index=(..., slice(0, m))) for a in (q, g_q))
+        rest, g_rest = (part(a, -1, m, None) for a in (q, g_q))
+        q, g_q = (part(a, -1, 0, m) for a in (q, g_q))
         g_apart = subtract(g_q, matmul(rest, matmul(adjoint(g_rest), q)))
     else:
         g_apart = g_q
@@ -365,32 +356,27 @@ def _svd_rule(g, out, x, full_matrices):
     g_u, g_s, g_vh = g
     k = shape_of(s)[-1]
     v, g_v = adjoint(vh), None if g_vh is None else adjoint(g_vh)
-    first = slice(0, k)
-    u1, v1 = (_columns(a, first) for a in (u, v))
+    u1, v1 = (part(a, -1, 0, k) for a in (u, v))
     inner = 0.0 if g_s is None else on_diagonal(g_s)
     inverse, whole = inverse_or_zero(s), None
     gaps = None if g_u is None and g_v is None else _square_gaps_inverted(s)
     if g_u is not None:
-        turn = _turn(u1, _columns(g_u, first))
+        turn = _turn(u1, part(g_u, -1, 0, k))
         inner = add(columns_times(multiply(turn, gaps), s), inner)
         if is_complex(x):  # the phase that u and v share
             inner = add(multiply(turn, on_diagonal(multiply(inverse, 0.5))), inner)
         whole = matmul(columns_times(_apart(g_u, u, k), inverse), adjoint(v1))
     if g_v is not None:
-        turn = _turn(v1, _columns(g_v, first))
+        turn = _turn(v1, part(g_v, -1, 0, k))
         inner = add(multiply(multiply(turn, gaps), expand_dims(s, axis=-1)), inner)
-        part = matmul(columns_times(u1, inverse), adjoint(_apart(g_v, v, k)))
-        whole = part if whole is None else add(whole, part)
+        aside = matmul(columns_times(u1, inverse), adjoint(_apart(g_v, v, k)))
+        whole = aside if whole is None else add(whole, aside)
     within = matmul(matmul(u1, _like(inner, u)), adjoint(v1))
     return (within if whole is None else add(within, whole),)
 
 
 def _svd_flops(m, n, full_matrices):
     return 4 * m**2 * n + 8 * m * n**2 + 9 * n**3 if full_matrices else 14 * m * n**2 + 8 * n**3
-
-
-def _columns(x, part):
-    return x if (part.start, part.stop) == (0, shape_of(x)[-1]) else getitem(x, index=(..., part))
 
 
 def _square_gaps_inverted(s):
@@ -406,11 +392,11 @@ def _turn(u, g):
 
 def _apart(g, u, k):
     """Return what a gradient of vectors asks of the first k outside of their own space."""
-    u1, g1 = (_columns(a, slice(0, k)) for a in (u, g))
+    u1, g1 = (part(a, -1, 0, k) for a in (u, g))
     out = subtract(g1, matmul(u1, matmul(adjoint(u1), g1)))
     if shape_of(u)[-1] == k:
         return out
-    rest, g_rest = (getitem(a, index=(..., slice(k, None))) for a in (u, g))
+    rest, g_rest = (part(a, -1, k, None) for a in (u, g))
     return subtract(out, matmul(rest, matmul(adjoint(g_rest), u1)))
 
 

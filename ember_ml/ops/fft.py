@@ -24,7 +24,8 @@ from ember_ml.ops.costs import transforms
 from ember_ml.ops.creation import arange, astype, zeros
 from ember_ml.ops.elementwise import add, conj, divide, multiply
 from ember_ml.ops.indexing import getitem, slice_update
-from ember_ml.ops.shape import concat, reshape
+from ember_ml.ops.repetition import roll
+from ember_ml.ops.shape import concat, upright
 
 _OTHER_WAY = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
@@ -75,7 +76,7 @@ def _weighed(x, weight, points, axis):
     k = arange(points // 2 + 1, like=x)
     twice = astype(logical_and(greater(k, 0), less(multiply(k, 2), points)), dtype=real_of(as_dtype(x.dtype)))
     weights = add(multiply(twice, weight - 1.0), 1.0)
-    return multiply(x, reshape(weights, shape=(-1, *(1,) * (len(shape_of(x)) - 1 - axis))))
+    return multiply(x, upright(weights, axis, len(shape_of(x))))
 
 
 def _fftn_vjp(g, out, x, s, axes, norm):
@@ -221,23 +222,15 @@ def _frequencies(n, d, ranges, dtype, device, like):
 @composite()
 def fftshift(x, /, axes=None):
     """The spectrum with frequency 0 moved to the middle, n // 2, of each axis, or of those named."""
-    return _moved(x, axes, lambda n: n // 2)
+    return _moved(x, axes, 1)
 
 
 @composite()
 def ifftshift(x, /, axes=None):
     """The inverse of `fftshift`."""
-    return _moved(x, axes, lambda n: n - n // 2)
+    return _moved(x, axes, -1)
 
 
-def _moved(x, axes, places):
-    shape = shape_of(x)
-    for axis in as_axes(axes, len(shape)):
-        cut = shape[axis] - places(shape[axis])
-        if 0 < cut < shape[axis]:
-            ahead = (slice(None),) * axis
-            x = concat(
-                [getitem(x, index=(*ahead, slice(cut, None))), getitem(x, index=(*ahead, slice(0, cut)))],
-                axis=axis,
-            )
-    return x
+def _moved(x, axes, way):
+    over = as_axes(axes, len(shape_of(x)))
+    return roll(x, [way * (shape_of(x)[axis] // 2) for axis in over], axis=over)

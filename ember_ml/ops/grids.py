@@ -10,7 +10,7 @@ from ember_ml.ops.cumulative import cumulative_sum
 from ember_ml.ops.elementwise import add, clip, subtract, where
 from ember_ml.ops.indexing import take
 from ember_ml.ops.repetition import spread
-from ember_ml.ops.shape import broadcast_to, reshape, stack
+from ember_ml.ops.shape import broadcast_to, reshape, stack, upright
 
 
 @composite()
@@ -43,7 +43,7 @@ def indices(shape, *, dtype=None, device=None, like=None):
     numbers = [arange(n, dtype=kind, device=device, like=like) for n in sizes]
     if not sizes:
         return reshape(arange(0, dtype=kind, device=device, like=like), shape=(0,))
-    lines = [reshape(x, shape=(-1, *(1,) * (len(sizes) - i - 1))) for i, x in enumerate(numbers)]
+    lines = [upright(x, i, len(sizes)) for i, x in enumerate(numbers)]
     return stack([broadcast_to(x, shape=sizes) for x in lines])
 
 

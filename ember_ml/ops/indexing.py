@@ -35,6 +35,13 @@ def getitem(x, /, index):
     """x[index] for an index of integers, slices, None and Ellipsis, known when the program is written."""
 
 
+def part(x, axis, start, stop, step=None):
+    """Return x[start:stop:step] along an axis; x itself where that is all of it."""
+    at, index = as_axis(axis, len(shape_of(x))), slice(start, stop, step)
+    places = range(shape_of(x)[at])
+    return x if places[index] == places else getitem(x, index=(*(slice(None),) * at, index))
+
+
 def _writable(x, updates, index, **_):
     region = index_shape(x, index)
     if not stretches(shape_of(updates), region):

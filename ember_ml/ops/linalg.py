@@ -1,6 +1,7 @@
 """What is computed from factors of matrices: pseudo-inverses, least squares, ranks, powers and norms."""
 
 import math
+from functools import reduce
 from operator import index as as_integer
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from ember_ml.ops.elementwise import (
     subtract,
     where,
 )
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import getitem, part
 from ember_ml.ops.products import matmul
 from ember_ml.ops.reduction import max, min, sum
 from ember_ml.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
@@ -112,7 +113,7 @@ def _lstsq(a, b, rcond):
     solution, factors, left = _least_squares(a, right, rcond)
     squares = sum(_squared_size(left), axis=-2)
     if n <= m:
-        squares = getitem(squares, index=(..., slice(0, 0)))
+        squares = part(squares, -1, 0, 0)
     values = factors[1]
     rank = sum(greater(values, _cutoff(a, values, rcond)), axis=-1)
     if one:
@@ -152,10 +153,7 @@ def _lstsq_rule(g, out, a, b):
 
 
 def _total(parts):
-    total = None
-    for part in parts:
-        total = part if total is None else add(total, part)
-    return total
+    return reduce(add, parts) if parts else None
 
 
 @composite(kinds=NUMERIC, arrays=("a", "b", "rcond"), returns=LstsqResult, linearize=_linear_lstsq)

@@ -8,7 +8,7 @@ from typing import Any
 from ember_ml.core import tree
 from ember_ml.core.rules import as_axis, shape_of
 from ember_ml.ops.control import scan
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import part
 from ember_ml.ops.shape import concat, permute_dims, reshape
 
 
@@ -42,16 +42,12 @@ def map_blocks(f: Callable, *arrays: Any, block_size: int, axis: int = 0) -> Any
     if size <= block_size:
         return f(*arrays)
     cut = count * block_size
-    rows = [_blocks(_part(x, at, 0, cut), at, count) for x, at in zip(arrays, places, strict=True)]
+    rows = [_blocks(part(x, at, 0, cut), at, count) for x, at in zip(arrays, places, strict=True)]
     whole = tree.map(lambda y: _joined(y, axis), map(lambda row: f(*row), rows))
     if cut == size:
         return whole
-    rest = f(*(_part(x, at, cut, size) for x, at in zip(arrays, places, strict=True)))
+    rest = f(*(part(x, at, cut, size) for x, at in zip(arrays, places, strict=True)))
     return tree.map(lambda one, other: concat([one, other], axis=axis), whole, rest)
-
-
-def _part(x: Any, at: int, start: int, stop: int) -> Any:
-    return getitem(x, index=(*(slice(None),) * at, slice(start, stop)))
 
 
 def _blocks(x: Any, at: int, count: int) -> Any:

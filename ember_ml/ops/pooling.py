@@ -10,9 +10,9 @@ from ember_ml.ops.batching import folded
 from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import asarray, astype
 from ember_ml.ops.elementwise import add, divide, multiply
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import getitem, part
 from ember_ml.ops.reduction import sum
-from ember_ml.ops.shape import reshape
+from ember_ml.ops.shape import reshape, upright
 from ember_ml.ops.windows import (
     Each,
     each,
@@ -107,14 +107,14 @@ def _avg_pool(x, kernel_size, stride, padding, count_include_pad, ndim):
     for i in range(ndim):
         starts = range(-pairs[i][0], room[i] + pairs[i][1] - sizes[i] + 1, steps[i])
         counts = [float(min(a + sizes[i], room[i]) - max(a, 0)) for a in starts]
-        column = reshape(asarray(counts, dtype=dtype, like=x), shape=(-1, *(1,) * (ndim - 1 - i)))
+        column = upright(asarray(counts, dtype=dtype, like=x), i, ndim)
         total = divide(total, column)
     return total
 
 
 def _running_sum(x, size, stride, axis):
     room = shape_of(x)[axis] - size + 1
-    parts = [getitem(x, index=(*(slice(None),) * axis, slice(at, at + room, stride))) for at in range(size)]
+    parts = [part(x, axis, at, at + room, stride) for at in range(size)]
     return list(itertools.accumulate(parts, add))[-1]
 
 

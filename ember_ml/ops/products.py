@@ -13,7 +13,15 @@ from ember_ml.ops.creation import astype, zeros
 from ember_ml.ops.elementwise import multiply, subtract
 from ember_ml.ops.indexing import getitem, slice_update
 from ember_ml.ops.reduction import sum
-from ember_ml.ops.shape import broadcast_to, expand_dims, matrix_transpose, permute_dims, reshape, stack
+from ember_ml.ops.shape import (
+    broadcast_to,
+    expand_dims,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    stack,
+    unstack,
+)
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -215,8 +223,7 @@ def cross(x1, x2, /, axis=-1):
     x1, x2, at = _aligned(x1, x2, axis)
     if shape_of(x1)[at] != 3:
         raise ValueError(f"expected size 3 along axis {axis}, got shape {shape_of(x1)}")
-    ahead = (slice(None),) * at
-    a, b = ([getitem(x, index=(*ahead, i)) for i in range(3)] for x in (x1, x2))
+    a, b = (unstack(x, axis=at) for x in (x1, x2))
     parts = [subtract(multiply(a[i - 2], b[i - 1]), multiply(a[i - 1], b[i - 2])) for i in range(3)]
     return stack(parts, axis=at)
 

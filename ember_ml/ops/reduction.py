@@ -36,7 +36,7 @@ from ember_ml.ops.elementwise import (
     subtract,
     where,
 )
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import part
 from ember_ml.ops.shape import broadcast_to, flip, inverse_order, permute_dims, reshape
 
 
@@ -74,7 +74,7 @@ def _prod_vjp(g, out, x, axis, keepdims, dtype):
 
 def _before(rows):
     """Return the product of all values before each along the last axis."""
-    return getitem(cumulative_prod(rows, axis=-1, include_initial=True), index=(..., slice(None, -1)))
+    return part(cumulative_prod(rows, axis=-1, include_initial=True), -1, None, -1)
 
 
 @primitive(shape=reduced, dtype=accumulated, kinds=NUMERIC, domain=(0.5, 1.5), vjp=_prod_vjp, batch=along)

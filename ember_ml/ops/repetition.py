@@ -8,7 +8,7 @@ from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, shape_of
 from ember_ml.ops.creation import asarray, full, zeros
 from ember_ml.ops.cumulative import cumulative_sum
-from ember_ml.ops.indexing import getitem, index_add, known_integer, slice_update, take
+from ember_ml.ops.indexing import getitem, index_add, known_integer, part, slice_update, take
 from ember_ml.ops.shape import broadcast_to, concat, expand_dims, ravel, reshape
 
 
@@ -27,12 +27,8 @@ def roll(x, /, shift, *, axis=None):
     for at, by in zip((as_axis(a, len(shape_of(x))) for a in axes), shifts, strict=True):
         size = shape_of(x)[at]
         if size and by % size:
-            before, cut = (slice(None),) * at, size - by % size
-            tail, head = (
-                getitem(x, index=(*before, slice(cut, None))),
-                getitem(x, index=(*before, slice(cut))),
-            )
-            x = concat([tail, head], axis=at)
+            cut = size - by % size
+            x = concat([part(x, at, cut, None), part(x, at, 0, cut)], axis=at)
     return x
 
 

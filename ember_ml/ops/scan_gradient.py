@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 from ember_ml.core import tree
@@ -109,7 +110,7 @@ class ScanGradient:
             parts[i] = part
         stacked += found[len(places) :]
         for i, terms in self.terms.items():
-            parts[i] = _total([term.total(stacked) for term in terms])
+            parts[i] = reduce(TABLE["add"], [term.total(stacked) for term in terms])
         return parts
 
 
@@ -167,13 +168,6 @@ def _terms(x: Any) -> list[_Term] | None:
         return None
     rows = turned.args[0]
     return [_Term(rows, columns)] if type(rows) is Traced and rows.ndim == 2 else None
-
-
-def _total(parts: list) -> Any:
-    total = parts[0]
-    for part in parts[1:]:
-        total = TABLE["add"](total, part)
-    return total
 
 
 def _boundary(

@@ -24,7 +24,7 @@ from ember_ml.ops.indexing import (
     taken_shape,
 )
 from ember_ml.ops.reduction import max as largest
-from ember_ml.ops.shape import broadcast_to, reshape
+from ember_ml.ops.shape import broadcast_to, reshape, upright
 
 
 @composite(places=along_axis)
@@ -44,7 +44,7 @@ def index_update(x, indices, updates, /, axis=0):
     flat = reshape(_as_array(indices, x), shape=(count,))
     numbers = arange(count, dtype=as_dtype(int), like=x)
     writer = index_max(full((shape[at],), -1, dtype=as_dtype(int), like=x), flat, numbers)
-    hit = reshape(greater_equal(writer, 0), shape=(-1, *(1,) * (len(shape) - at - 1)))
+    hit = upright(greater_equal(writer, 0), at, len(shape))
     return where(hit, take(region, maximum(writer, 0), axis=at), x)
 
 
@@ -160,7 +160,7 @@ def _counts(indices, size, axis, ndim):
     """Return how many slices each segment gets, in a shape that broadcasts along `axis`."""
     ones = full(shape_of(indices), 1, dtype=as_dtype(int), like=indices)
     counts = index_add(zeros((size,), dtype=as_dtype(int), like=indices), indices, ones)
-    return reshape(counts, shape=(size, *(1,) * (ndim - axis - 1)))
+    return upright(counts, axis, ndim)
 
 
 def _extreme_by_segment(data, indices, size, axis, aggr):

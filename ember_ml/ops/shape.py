@@ -21,7 +21,7 @@ from ember_ml.core.rules import (
 from ember_ml.ops.batching import along, joined, last_axes, permuted, with_shape
 from ember_ml.ops.costs import moved
 from ember_ml.ops.creation import zeros
-from ember_ml.ops.indexing import getitem
+from ember_ml.ops.indexing import getitem, part
 
 
 @primitive(
@@ -36,6 +36,11 @@ def reshape(x, /, shape, *, copy=None):
 
     `copy=True` never shares memory with x; `copy=False` always does, or raises ValueError where it cannot.
     """
+
+
+def upright(x, axis, ndim):
+    """Return one dimension as axis `axis` of `ndim`; the others have size 1."""
+    return reshape(x, shape=tuple(-1 if i == axis else 1 for i in range(ndim)))
 
 
 def _permuted(x, axes, **_):
@@ -190,7 +195,7 @@ def _cut(g, out, arrays, axis):
     parts, start = [], 0
     for x in arrays:
         stop = start + shape_of(x)[at]
-        parts.append(getitem(g, index=(*(slice(None),) * at, slice(start, stop))))
+        parts.append(part(g, at, start, stop))
         start = stop
     return (parts,)
 
@@ -207,8 +212,7 @@ def _stacked(arrays, axis=0, **_):
 
 
 def _slices(g, out, arrays, axis):
-    at = as_axis(axis, len(shape_of(out)))
-    return ([getitem(g, index=(*(slice(None),) * at, i)) for i in range(len(arrays))],)
+    return (list(unstack(g, axis=axis)),)
 
 
 @primitive(shape=_stacked, sequence=True, vjp=_slices, batch=joined, cost=moved)
@@ -265,7 +269,7 @@ def split(x, /, indices_or_sections, axis=0):
     else:
         places = list(indices_or_sections)
     edges = zip([0, *places], [*places, size], strict=True)
-    return tuple(getitem(x, index=(*(slice(None),) * at, slice(a, b))) for a, b in edges)
+    return tuple(part(x, at, a, b) for a, b in edges)
 
 
 def _flippable(x, axis=None, **_):

@@ -11,8 +11,8 @@ from ember_ml.ops.comparison import less
 from ember_ml.ops.costs import fetched, ordered
 from ember_ml.ops.creation import arange, zeros_like
 from ember_ml.ops.elementwise import add, floor_divide, multiply, remainder, where
-from ember_ml.ops.indexing import along_axis, getitem, index_add, integers_second
-from ember_ml.ops.shape import broadcast_to, reshape
+from ember_ml.ops.indexing import along_axis, index_add, integers_second, part
+from ember_ml.ops.shape import broadcast_to, reshape, upright
 
 
 def _ordered(x, axis=-1, **_):
@@ -59,7 +59,7 @@ def _put_along(g, out, x, indices, axis):
 
 
 def _steps(size, axis, ndim, like):
-    return reshape(arange(size, dtype="int64", like=like), shape=(size, *(1,) * (ndim - 1 - axis)))
+    return upright(arange(size, dtype="int64", like=like), axis, ndim)
 
 
 @primitive(
@@ -92,7 +92,7 @@ def topk(x, /, k, axis=-1):
     if not 0 <= k <= shape_of(x)[at]:
         raise ValueError(f"k must lie between 0 and the size {shape_of(x)[at]} of axis {axis}, got {k}")
     order = argsort(x, axis=at, descending=True)
-    places = getitem(order, index=(*(slice(None),) * at, slice(0, k)))
+    places = part(order, at, 0, k)
     return take_along_axis(x, places, axis=at), places
 
 

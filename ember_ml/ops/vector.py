@@ -26,7 +26,7 @@ from ember_ml.ops.elementwise import (
     where,
 )
 from ember_ml.ops.fft import fft
-from ember_ml.ops.indexing import getitem, take
+from ember_ml.ops.indexing import part, take
 from ember_ml.ops.linalg import vector_norm
 from ember_ml.ops.reduction import max, mean, sum, var
 from ember_ml.ops.shape import reshape, stack
@@ -86,7 +86,7 @@ def compute_energy_stability(wave, /, window_size=100):
     count = shape_of(wave)[-1] // window_size
     if count < 2:
         return add(multiply(sum(wave, axis=-1), 0.0), 1.0)
-    whole = getitem(wave, index=(..., slice(0, count * window_size)))
+    whole = part(wave, -1, 0, count * window_size)
     windows = reshape(whole, shape=(*shape_of(wave)[:-1], count, window_size))
     energy = sum(square(windows), axis=-1)
     middle = mean(energy, axis=-1)
@@ -106,11 +106,7 @@ def _trimmed(wave1, wave2):
     if n == 0:
         shapes = " and ".join(str(shape_of(wave)) for wave in (wave1, wave2))
         raise ValueError(f"expected waves of at least one value along their last axis, got shapes {shapes}")
-    index = (..., slice(0, n))
-    return [
-        wave if size == n else getitem(wave, index=index)
-        for wave, size in zip((wave1, wave2), sizes, strict=True)
-    ]
+    return [part(wave, -1, 0, n) for wave in (wave1, wave2)]
 
 
 _STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}

@@ -9,7 +9,7 @@ from ember_ml.core.rules import shape_of
 from ember_ml.ops.batching import last_axes
 from ember_ml.ops.creation import arange, zeros
 from ember_ml.ops.elementwise import add, maximum, multiply
-from ember_ml.ops.indexing import getitem, index_add, slice_update, take
+from ember_ml.ops.indexing import getitem, index_add, part, slice_update, take
 from ember_ml.ops.repetition import pad
 from ember_ml.ops.shape import permute_dims, reshape
 
@@ -135,17 +135,13 @@ def running_maximum(x, size, stride, axis):
     """Return the largest of each window along one axis, in log2(size) steps of the whole array."""
     width = 1
     if size == 1:
-        return getitem(x, index=(*(slice(None),) * axis, slice(None, None, stride)))
+        return part(x, axis, None, None, stride)
     while width < size:
         shift = min(width, size - width)
         width += shift
         step = stride if width == size else 1
         room = shape_of(x)[axis] - shift
-        first, second = (
-            getitem(x, index=(*(slice(None),) * axis, slice(start, start + room, step)))
-            for start in (0, shift)
-        )
-        x = maximum(first, second)
+        x = maximum(part(x, axis, 0, room, step), part(x, axis, shift, None, step))
     return x
 
 
