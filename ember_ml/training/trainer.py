@@ -15,6 +15,7 @@ from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler import compile, value_and_grad
 from ember_ml.core import tree
 from ember_ml.nn import Module, functional_call
+from ember_ml.nn.modules.settings import Part, Settings
 from ember_ml.tensor.conversion import bare, host, to_engine
 from ember_ml.training.checkpoint import read_checkpoint, write_checkpoint
 from ember_ml.training.history import History, progress_bar
@@ -22,14 +23,15 @@ from ember_ml.training.loss import MSELoss
 from ember_ml.training.optimizer import Optimizer
 
 
-class Trainer:
+class Trainer(Settings):
     """Trains a module on arrays in memory, on one backend, by one compiled step.
 
     The same seed gives the same run: order of examples and random masks depend on it, on the epoch and on the
     step alone, so an interrupted run that is resumed ends in the numbers of an uninterrupted one, and all
     engines agree.
 
-    `loss(output, target)` returns a single number. `clip_norm` limits the length of the whole gradient.
+    `loss(output, target)` returns a single number. `clip_norm` limits the length of the whole gradient. What
+    is set anew, here or on the module or the optimizer, holds from the next step on; see `Settings`.
     """
 
     def __init__(
@@ -45,8 +47,8 @@ class Trainer:
         self.module, self.optimizer, self.loss = module, optimizer, loss or MSELoss()
         self.backend = get_backend(backend)
         self.seed, self.clip_norm = int(seed), clip_norm
-        self._step = compile(self._train_step, self.backend)
-        self._forward = compile(self._output, self.backend)
+        self._step = compile(Part(self, "_train_step"), self.backend)
+        self._forward = compile(Part(self, "_output"), self.backend)
 
     def fit(
         self,

@@ -1,5 +1,6 @@
 """Modules as functions of their parameters: values, buffers that come out, keys, gradients, compilation."""
 
+from collections import OrderedDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -124,6 +125,84 @@ def test_a_module_may_look_its_parameters_up_and_use_methods(be):
     close(host(compile(module)(params, x)), want, rtol=1e-5)
     slope = grad(lambda p: functional_call(module, p, x)[0])(params)
     close(host(slope["layer.bias"]), 6 + 4 * np.ones(2))
+
+
+class Rows(list):
+    """A list that somebody named."""
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        list,
+        tuple,
+        Rows,
+        lambda layers: dict(enumerate(layers)),
+        lambda layers: OrderedDict(enumerate(layers)),
+        lambda layers: defaultdict(list, enumerate(layers)),
+    ],
+)
+def test_a_gradient_reaches_layers_in_any_list_or_dict(hold):
+    class Holds(Module):
+        def __init__(self):
+            self.layers = hold([Dense(3, 3), Dense(3, 2)])
+
+        def forward(self, x):
+            for i in range(2):
+                x = self.layers[i](x)
+            return x
+
+    module, x = Holds(), X.astype("float32")
+    slopes = grad(lambda p: ops.sum(functional_call(module, p, x)[0]))(values(module))
+    assert sorted(slopes) == [f"layers.{i}.{name}" for i in range(2) for name in ("bias", "kernel")]
+    assert all(host(g).any() for g in slopes.values())
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        (lambda net: setattr(net[0], "activation", "relu"), lambda net, x: np.maximum(x, 0)),
+        (lambda net: setattr(net, "layers", [net[0], Tanh()]), lambda net, x: np.tanh(x)),
+        (lambda net: net.append(Tanh()), lambda net, x: np.tanh(x)),
+        (lambda net: setattr(net[0], "bias", None), lambda net, x: x - 1.0),
+    ],
+)
+def test_a_compiled_module_follows_its_settings(be, change, want):
+    net = Sequential(Dense(3, 3))
+    params = {"layers.0.kernel": be.array(np.eye(3, dtype="float32"))}
+    net[0].bias.data = be.array(np.ones(3, "float32"))
+    run, x = compile(net), be.array(X.astype("float32"))
+    for _ in range(2):
+        close(host(run(params, x)), host(x) + 1.0)
+    change(net)
+    for _ in range(2):
+        close(host(run(params, x)), want(net, host(x) + 1.0), atol=1e-6)  # 1 is added and taken away
+    assert len(run.graphs) == 2
+
+
+def test_going_from_mode_to_mode_compiles_twice_and_reading_a_module_never(be):
+    net = Sequential(Dense(3, 3), Dropout(0.5))
+    run, x = compile(net), be.array(X.astype("float32"))
+    for _ in range(3):
+        net.train()
+        run(values(net), x)
+        net(x)
+        net.eval()
+        run(values(net), x)
+    assert len(run.graphs) == 2
+
+
+def test_a_compiled_module_follows_its_buffers(be):
+    net = Sequential(RunningMean()).eval()
+    run, x = compile(net), be.array(X.astype("float32"))
+    for value in (1.0, 2.0):
+        net[0].mean = be.array(np.full(3, value, "float32"))
+        first = host(run({}, x))
+        net[0].mean.data = be.array(np.full(3, 4.0 * value, "float32"))
+        close(host(run({}, x)), first - 1.5 * value, atol=1e-6)  # half of the old mean counts
 
 
 # Buffers

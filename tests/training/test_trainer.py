@@ -183,3 +183,46 @@ def test_a_step_is_compiled_once(be):
     t.fit((X[:, 0], Y[:, None]), epochs=3, batch_size=35)
     assert len(t._step.graphs) == 1
     assert len(t._step._ways) <= 2  # the type of a scalar may be met for the first time
+
+
+def weight_after_a_step(change):
+    net = Linear(1, 1, bias=False)
+    t = Trainer(net, SGD(learning_rate=0.1))
+    data = (np.ones((1, 1), "float32"), np.zeros((1, 1), "float32"))
+    t.fit(data, epochs=1)
+    net.load_state_dict({"weight": np.array([[2.0]], "float32")})
+    change(t)
+    t.fit(data, epochs=1)
+    return net.weight.item()
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        (lambda t: None, 2.0 - 0.1 * 4.0),
+        (lambda t: setattr(t.optimizer, "learning_rate", 0.0), 2.0),
+        (lambda t: setattr(t.optimizer, "weight_decay", 1.0), 2.0 - 0.1 * 6.0),
+        (lambda t: setattr(t, "optimizer", SGD(learning_rate=1.0)), 2.0 - 4.0),
+        (lambda t: setattr(t, "loss", lambda y, target: ops.sum(y - target)), 2.0 - 0.1),
+        (lambda t: setattr(t.loss, "reduction", "sum"), 2.0 - 0.1 * 4.0),
+        (lambda t: setattr(t, "clip_norm", 1.0), 2.0 - 0.1),
+    ],
+)
+def test_what_is_set_after_a_run_holds_in_the_next(change, want):
+    assert weight_after_a_step(change) == pytest.approx(want, rel=1e-5)
+
+
+def test_dropout_set_after_a_run_holds_in_the_next():
+    net = Sequential(Linear(1, 1, bias=False), Dropout(0.0))
+    t = Trainer(net, SGD(learning_rate=0.0))
+    data = (np.ones((40, 1), "float32"), np.zeros((40, 1), "float32"))
+    before = t.fit(data, epochs=1, batch_size=40).losses
+    net[1].rate = 0.5
+    assert t.fit(data, epochs=1, batch_size=40).losses != before
+    assert len(t._step.graphs) == 2
+
+
+def test_validation_between_epochs_compiles_nothing_again(net):
+    t = trainer(net)
+    t.fit(((X[:32], T[:32]), Y[:32]), epochs=3, batch_size=16, validation=((X[:9], T[:9]), Y[:9]))
+    assert (len(t._step.graphs), len(t._forward.graphs)) == (1, 1)

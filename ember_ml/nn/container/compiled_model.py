@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -16,6 +15,7 @@ from ember_ml.nn.container.model import Model
 from ember_ml.nn.container.outline import input_specs
 from ember_ml.nn.container.program import Program
 from ember_ml.nn.modules.module import Module
+from ember_ml.nn.modules.settings import Part
 from ember_ml.tensor.conversion import bare, native, owner_of, to_engine
 
 
@@ -52,7 +52,7 @@ class CompiledModel:
         self._prepare()
         self._check_choice({"constant_keys": constants, "data_keys": data, "trainable_keys": trainable})
         self._parts = {
-            name: compile(_Part(self.program, name), backend, **how)
+            name: compile(Part(self.program, name), backend, **how)
             for name in ("forward", "joint", "scalar", "ahead", "behind")
         }
         self._forward = self._parts["forward"]
@@ -188,20 +188,6 @@ def _held(x: Any, engine: Backend) -> Any:
         made = to_engine(native(x), engine, copy=True)
     is_float = all(d is not None and d.kind == "float" for d in (engine.dtype, spec_of(made).dtype))
     return native(made, engine.dtype) if is_float else made
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One function of a program, as the compiler takes it."""
-
-    program: Program
-    name: str
-
-    def __call__(self, *args: Any) -> Any:
-        return getattr(self.program, self.name)(*args)
-
-    def compile_key(self) -> tuple:
-        return self.program.state()
 
 
 class Parameters(MutableMapping):

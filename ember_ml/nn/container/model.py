@@ -146,7 +146,7 @@ class Model(Module):
                 self._writers[c.name] = self._writers.get(c.name, c.node)
                 self._sizes.update({} if c.sizes is None else {c.name: c.sizes})
         self._writers.update({c.name: wired for c in wired.outputs.values() if c.name is not None})
-        vars(self)[name] = wired.module
+        setattr(self, name, wired.module)
         self._wired[wired] = name
         self._plan = None
 
@@ -178,7 +178,7 @@ class Model(Module):
     def plan(self) -> Plan:
         """The wiring as plain data. Raises ValueError for a cycle."""
         if self._plan is None:
-            self._plan = plan_of(self._wired, self._exposed, self._hidden, self._called)
+            vars(self)["_plan"] = plan_of(self._wired, self._exposed, self._hidden, self._called)
         return self._plan
 
     @property

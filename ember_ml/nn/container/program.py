@@ -20,7 +20,6 @@ from ember_ml.core.trace import constant, name_of
 from ember_ml.nn.container.model import Model
 from ember_ml.nn.container.plan import unused
 from ember_ml.nn.functional import functional_call
-from ember_ml.nn.modules.module import Module
 from ember_ml.tensor.conversion import owner_of
 
 _BUILDING = RLock()
@@ -38,10 +37,6 @@ class Program:
     cost: str | None  # the output that `True` differentiates, where there are several
     backward: dict[str, tuple] = field(default_factory=dict)  # by name: outputs, and the graph from their
     # cotangents to gradients; grows as `ahead` is traced
-    has_buffers: bool = False
-
-    def __post_init__(self) -> None:
-        self.modules = tuple(self.model.modules())
 
     def forward(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Return the outputs by key."""
@@ -103,17 +98,17 @@ class Program:
 
     def is_built(self) -> bool:
         """Whether every parameter is made."""
-        return all(m.built or type(m).build is Module.build for m in self.model.modules())
+        return all(m.complete for m in self.model.modules())
 
     def build(self, inputs: Iterable[Any]) -> None:
         """Make the parameters that are not made, for inputs like these: one thread at a time."""
         with _BUILDING:
             self.model.ensure_built(*inputs)
 
-    def state(self) -> tuple:
-        """Return what the compiled functions depend on besides their arguments: modes, values of buffers."""
-        buffers = tuple(id(b.data) for b in self.model.buffers()) if self.has_buffers else ()
-        return (*[m.training for m in self.modules], *buffers)
+    @property
+    def compile_key(self) -> Callable[[], tuple]:
+        """What tells whether the compiled functions still hold; see `Settings`."""
+        return self.model.compile_key
 
     def _values(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Return all that is given, by key, checked. Builds what is not built."""
@@ -125,7 +120,6 @@ class Program:
         if missing := [k for k in self.model.input_keys if k not in values]:
             raise KeyError(f"data: nothing is given for {', '.join(map(repr, missing))}")
         self.build(values[k] for k in self.model.input_keys)
-        self.has_buffers = any(True for _ in self.model.buffers())
         own = dict(self.model.named_parameters())
         self.model.check_keys("params and data", values, among=own)
         if missing := [k for k in own if k not in values]:

@@ -23,7 +23,7 @@ class Sequential(Module):
         """Add a module at the end; return the container."""
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: expected a Module, got {type(module).__name__}")
-        self.layers.append(module)
+        self.layers = [*self.layers, module]
         return self
 
     add = append

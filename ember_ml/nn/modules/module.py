@@ -19,12 +19,13 @@ from ember_ml.core.graph import trace_graph
 from ember_ml.core.spec import spec_of
 from ember_ml.nn.modules.connection import LEVEL, Ports, ports_of, wire
 from ember_ml.nn.modules.parameter import Parameter
+from ember_ml.nn.modules.settings import CONTAINERS, Settings, inside, walk
 from ember_ml.nn.modules.summary import Summary
 from ember_ml.tensor import EmberTensor, no_grad
 from ember_ml.tensor.conversion import bare, engine_of, native, owner_of, to_engine
 
 
-class Module:
+class Module(Settings):
     """The base of every layer and model.
 
     A subclass sets `Parameter`s and modules as attributes and defines `forward`. `build(input_shape)` may
@@ -58,6 +59,11 @@ class Module:
         with no_grad():
             return tree.map(bare, self.forward(*args, **settings))
 
+    @property
+    def complete(self) -> bool:
+        """Whether it holds all that it will, or waits to be built."""
+        return self.built or type(self).build is Module.build
+
     def ports(self) -> Ports:
         """Return the keys at which models can wire it: the arguments of `forward`, the first as `input`."""
         return ports_of(self.forward)
@@ -65,7 +71,7 @@ class Module:
     def ensure_built(self, *args: Any) -> None:
         """Build for these inputs what is not built yet, modules below too; nothing is computed."""
         self._build_for(args)
-        if all(m.built or type(m).build is Module.build for m in self.modules()):
+        if all(m.complete for m in self.modules()):
             return
         leaves, structure = tree.flatten(args)
         arrays = [i for i, x in enumerate(leaves) if owner_of(x) is not None]
@@ -97,7 +103,7 @@ class Module:
                 self.build(tuple(first.shape))
         finally:
             AMBIENT.reset(outside)
-        self.built, self.input_shape = True, tuple(first.shape)
+        self.input_shape, self.built = tuple(first.shape), True
 
     # What it holds
 
@@ -155,31 +161,7 @@ class Module:
         return (m for _, m in self._named(Module, "", False))
 
     def _named(self, kind: type, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = {id(self)}
-
-        def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-            if isinstance(value, Parameter | Module | list | tuple | dict):
-                if id(value) in seen:
-                    return
-                seen.add(id(value))
-            if isinstance(value, kind):
-                yield path, value
-            if isinstance(value, Module) and recurse:
-                yield from items(value, path)
-            elif isinstance(value, list | tuple):
-                for i, each in enumerate(value):
-                    yield from walk(each, f"{path}.{i}")
-            elif isinstance(value, dict):
-                for key, each in value.items():
-                    yield from walk(each, f"{path}.{key}")
-
-        def items(module: Module, path: str) -> Iterator[tuple[str, Any]]:
-            for name, value in list(vars(module).items()):
-                if name == "origin":
-                    continue
-                yield from walk(value, f"{path}.{name}" if path else name)
-
-        yield from items(self, prefix)
+        return walk(self, kind, Module if recurse else (), prefix)
 
     # Modes and places
 
@@ -275,10 +257,6 @@ class Module:
 
         return functional_call(self, params, *args)[0]
 
-    def compile_key(self) -> tuple:
-        """Return what its compiled form depends on besides its arguments: modes, and values of buffers."""
-        return (*(m.training for m in self.modules()), *(id(b.data) for b in self.buffers()))
-
     def __repr__(self) -> str:
         inner = [f"  ({name}): {m!r}".replace("\n", "\n  ") for name, m in self._named(Module, "", False)]
         head = f"{type(self).__name__}({self.extra_repr()}"
@@ -312,27 +290,24 @@ def replaced(module: Module, swap: dict[int, Any]) -> Module:
     """Return a copy of a tree of modules in which the tensors with these ids are others; it stays itself."""
     memo: dict[int, Any] = dict(swap)
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, EmberTensor):
-            if id(value) not in memo:
-                memo[id(value)] = copy.copy(value)
+    def copied(value: Any) -> Any:
+        if not isinstance(value, (EmberTensor, Module, *CONTAINERS)):
+            return value
+        if id(value) in memo:
             return memo[id(value)]
-        if isinstance(value, Module):
-            if id(value) not in memo:
-                new = memo[id(value)] = copy.copy(value)
-                parts = {name: walk(each) for name, each in vars(value).items() if name != "origin"}
-                vars(new).update(parts, origin=value)
-            return memo[id(value)]
-        if type(value) is list:
-            return [walk(each) for each in value]
         if isinstance(value, tuple):
-            parts = [walk(each) for each in value]
-            return type(value)(*parts) if getattr(value, "_fields", None) else tuple(parts)
-        if type(value) is dict:
-            return {key: walk(each) for key, each in value.items()}
-        return value
+            return tuple.__new__(type(value), map(copied, value))
+        new = memo[id(value)] = copy.copy(value)
+        if isinstance(value, EmberTensor):
+            return new
+        place = vars(new) if isinstance(value, Module) else new
+        for key, each in inside(value):
+            place[key] = copied(each)
+        if isinstance(value, Module):
+            place["origin"] = value
+        return new
 
-    return walk(module)
+    return copied(module)
 
 
 BaseModule = Module

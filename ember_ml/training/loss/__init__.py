@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ember_ml import ops
+from ember_ml.nn.modules.settings import Settings
 
 REDUCTIONS = {"mean": ops.mean, "sum": ops.sum, "none": lambda x: x}
 
 
-class Loss:
+class Loss(Settings):
     """The base of losses: a subclass defines `each`, the loss of every value, and `reduction` joins them."""
 
     def __init__(self, reduction: str = "mean"):

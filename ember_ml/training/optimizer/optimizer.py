@@ -8,12 +8,13 @@ from typing import Any
 
 from ember_ml import ops
 from ember_ml.core import tree
+from ember_ml.nn.modules.settings import Settings
 from ember_ml.tensor.conversion import bare
 
 Schedule = Callable[[Any], Any]  # from the number of steps taken to a learning rate, in ops
 
 
-class Optimizer:
+class Optimizer(Settings):
     """The base of optimizers.
 
     Pure: `state = init(params)`, then `params, state = update(params, grads, state)`, on trees of arrays of
