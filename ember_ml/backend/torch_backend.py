@@ -16,7 +16,7 @@ from ember_ml.backend.base import Backend, Gap
 from ember_ml.backend.host import plain
 from ember_ml.backend.standard import override
 from ember_ml.core import TABLE
-from ember_ml.core.dtypes import as_dtype
+from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.keys import PARITY, ROTATIONS
 from ember_ml.core.rules import axis_or_only, expand_index
 
@@ -130,8 +130,11 @@ class TorchBackend(Backend):
 
     def lift(self, number: Any, like: torch.Tensor) -> torch.Tensor:
         """Return a Python number as a tensor that does not change the dtype of `like` more than need be."""
-        keeps = isinstance(number, bool | int) or like.dtype.is_floating_point or like.dtype.is_complex
-        return torch.tensor(number, dtype=like.dtype if keeps else None, device=like.device)
+        own, kind = like.dtype, type(number)
+        fits = own.is_complex or kind is bool or (own.is_floating_point and kind is not complex)
+        if not (fits or (kind is int and own is not torch.bool)):
+            own = self.native_dtype(promote(as_dtype(own), kind))  # which torch.compile cannot read
+        return torch.tensor(number, dtype=own, device=like.device)
 
     def extremes(self, indices: torch.Tensor) -> tuple[int, int] | None:
         if not indices.numel() or torch.compiler.is_compiling():

@@ -130,6 +130,16 @@ def test_python_numbers_in_a_sequence_join_the_arrays(be):
     close(got, np.array([1.0, 2.0, 3.5]))
 
 
+@pytest.mark.parametrize("op", ["equal", "not_equal"])
+@pytest.mark.parametrize("number", [2, -1, 0.5, 1j])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32"])
+def test_a_number_beside_an_array_stays_what_it_is(be, op, number, dtype):
+    """Made a truth, 2 would equal True."""
+    x = np.array([1, 0], dtype)
+    found = TABLE[op](be.array(x), number)
+    np.testing.assert_array_equal(be.to_numpy(found), TABLE[op](x, number))
+
+
 def test_subclasses_of_ndarray_go_to_numpy():
     class Kelvin(np.ndarray):
         pass
