@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
@@ -13,9 +11,10 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 
+from ember_ml.backend import jax_loops
 from ember_ml.backend.base import Backend
 from ember_ml.backend.standard import override
-from ember_ml.core import Graph, tree
+from ember_ml.core import tree
 from ember_ml.core.dtypes import DTYPES, DType, as_dtype
 from ember_ml.core.rules import axis_or_only, index_shape
 
@@ -46,14 +45,12 @@ class JaxBackend(Backend):
         self.chosen()
 
     @classmethod
-    def met(cls) -> JaxBackend:
-        """Return an instance for arrays that came along, without a choice of this engine."""
+    def met(cls):
         self = cls.__new__(cls)
         Backend.__init__(self)
         return self
 
-    def chosen(self) -> None:
-        """Turn on 64-bit mode, unless the environment says otherwise."""
+    def chosen(self):
         if "JAX_ENABLE_X64" not in os.environ:
             jax.config.update("jax_enable_x64", True)
 
@@ -257,21 +254,15 @@ class JaxBackend(Backend):
 
     @override
     def flat_scan(self, *arrays, body, consts, carry, length, reverse):
-        if isinstance(body, Graph):
-            return _compiled_scan(_Text(body), consts, carry, length, reverse)(*arrays)
-        return _scan(body, consts, carry, length, reverse, *arrays)
+        return jax_loops.run(jax_loops.scan, [body], (consts, carry, length, reverse), arrays)
 
     @override
     def flat_cond(self, *arrays, branches):
-        if all(isinstance(branch, Graph) for branch in branches):
-            return _compiled_cond(*map(_Text, branches))(*arrays)
-        return jax.lax.cond(arrays[0], *branches, *arrays[1:])
+        return jax_loops.run(jax_loops.cond, branches, (), arrays)
 
     @override
     def flat_while(self, *arrays, test, body, test_consts, consts):
-        if isinstance(test, Graph) and isinstance(body, Graph):
-            return _compiled_while(_Text(test), _Text(body), test_consts, consts)(*arrays)
-        return _while(test, body, test_consts, consts, *arrays)
+        return jax_loops.run(jax_loops.while_loop, [test, body], (test_consts, consts), arrays)
 
 
 def _at(x: Any, indices: Any, axis: Any) -> Any:
@@ -282,51 +273,3 @@ def _at(x: Any, indices: Any, axis: Any) -> Any:
 def _device(name: str) -> Any:
     kind, _, number = name.partition(":")
     return jax.devices(kind)[int(number or 0)]
-
-
-def _scan(body: Callable, consts: int, carry: int, length: int, reverse: bool, *arrays: Any) -> tuple:
-    fixed, state, rows = arrays[:consts], arrays[consts : consts + carry], arrays[consts + carry :]
-
-    def step(state: tuple, row: tuple) -> tuple:
-        out = body(*fixed, *state, *row)
-        return tuple(out[:carry]), tuple(out[carry:])
-
-    last, ys = jax.lax.scan(step, state, rows, length=length, reverse=reverse)
-    return (*last, *ys)
-
-
-def _while(test: Callable, body: Callable, test_consts: int, consts: int, *arrays: Any) -> tuple:
-    asked, fixed = arrays[:test_consts], arrays[test_consts : test_consts + consts]
-    return jax.lax.while_loop(
-        lambda state: test(*asked, *state)[0],
-        lambda state: tuple(body(*fixed, *state)),
-        tuple(arrays[test_consts + consts :]),
-    )
-
-
-class _Text:
-    """A graph that equals another of its text, so that XLA compiles a loop once, not at each eager call."""
-
-    def __init__(self, graph: Graph):
-        self.graph, self.text = graph, str(graph)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Text) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-
-@lru_cache(maxsize=256)
-def _compiled_scan(body: _Text, *settings: Any) -> Callable:
-    return jax.jit(partial(_scan, body.graph, *settings))
-
-
-@lru_cache(maxsize=256)
-def _compiled_cond(yes: _Text, no: _Text) -> Callable:
-    return jax.jit(lambda pred, *arrays: jax.lax.cond(pred, yes.graph, no.graph, *arrays))
-
-
-@lru_cache(maxsize=256)
-def _compiled_while(test: _Text, body: _Text, *settings: int) -> Callable:
-    return jax.jit(partial(_while, test.graph, body.graph, *settings))
