@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ember_ml.core import Op, as_dtype, op_named, tree
+from ember_ml.core import Op, tree
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import promote
 
 if TYPE_CHECKING:
     from ember_ml.backend.base import Backend
@@ -49,25 +48,12 @@ def with_items(implementation: Callable, foreign: list[type], *args: Any, **attr
     return implementation(*tree.map(lambda a: a.item() if type(a) in foreign else a, args), **attrs)
 
 
-def alike(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
-    """Compute with the Python numbers of a sequence made arrays that change no dtype more than need be."""
-    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
-    own = as_dtype(like.dtype)
-
-    def array(a: Any) -> Any:
-        return (
-            op_named("full").function((), a, dtype=promote(own, type(a)), like=like)
-            if type(a) in SCALARS
-            else a
-        )
-
-    return implementation(*tree.map(array, args), **attrs)
-
-
 def lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
-    """Compute with Python numbers made arrays by the engine's own `lift`."""
-    like = next(a for a in args if type(a) not in SCALARS)
-    return implementation(*(backend.lift(a, like) if type(a) in SCALARS else a for a in args), **attrs)
+    """Compute with Python numbers, of a sequence too, made arrays."""
+    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
+    return implementation(
+        *tree.map(lambda a: backend.lift(a, like) if type(a) in SCALARS else a, args), **attrs
+    )
 
 
 def checked(backend: Backend, op: Op, compute: Callable, *args: Any, **attrs: Any) -> Any:

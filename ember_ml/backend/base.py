@@ -20,7 +20,7 @@ from ember_ml.backend.standard import Standard, collect_overrides
 from ember_ml.backend.vocabulary import Vocabulary
 from ember_ml.core import DType, Interpreter, Op, as_dtype, dispatch, keys, op_named, tree
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import DTYPES
+from ember_ml.core.dtypes import DTYPES, promote
 from ember_ml.core.op import fill_table
 
 ACTIVE: ContextVar[Backend | None] = ContextVar("ember_ml_backend", default=None)  # set by `use_backend`
@@ -65,7 +65,6 @@ class Backend(Vocabulary, Standard, Interpreter):
     raw: ClassVar[Any] = None  # where the ops in `plain` are taken from instead
     plain: ClassVar[frozenset[str]] = frozenset()
     renames: ClassVar[dict[str, str]] = {}
-    lifts: ClassVar[frozenset[str]] = frozenset()  # ops whose Python scalars must be made arrays first
     most_dimensions: ClassVar[int] = 64  # how many axes an array may have: NumPy, where it is read, sets it
     mended: ClassVar[frozenset[str]] = frozenset()  # ops that NumPy computes at corners of the complex plane
     gaps: ClassVar[tuple[Gap, ...]] = ()
@@ -133,6 +132,14 @@ class Backend(Vocabulary, Standard, Interpreter):
     def owns(self, type_: type) -> bool:
         """Whether arrays of `type_` are this engine's."""
         return issubclass(type_, self.array_types)
+
+    @classmethod
+    def met(cls) -> Backend:
+        """Return an instance for arrays that came along, without a choice of this engine."""
+        return cls()
+
+    def chosen(self) -> None:
+        """Do what a choice of this engine asks for, and a meeting with its arrays does not."""
 
     def works(self) -> bool:
         """Whether it can compute here and now, not only be imported."""
@@ -223,9 +230,7 @@ class Backend(Vocabulary, Standard, Interpreter):
         foreign = [t for t in types if t not in SCALARS and not self.owns(t)]
         if not own and not op.creates and types:
             return partial(adapters.all_scalars, self, implementation)
-        if len(own) < len(types) and op.sequence:
-            implementation = partial(adapters.alike, self, implementation)
-        elif len(own) < len(types) and op.name in self.lifts:
+        if len(own) < len(types) and self.lifts(op):
             implementation = partial(adapters.lifted, self, implementation)
         return (
             partial(adapters.with_items, implementation, foreign) if foreign else implementation
@@ -341,6 +346,15 @@ class Backend(Vocabulary, Standard, Interpreter):
     def values_of(self, x: Any) -> Any:
         """Return the values as a NumPy array; None where there are none yet."""
         return self.to_numpy(x)
+
+    def lifts(self, op: Op) -> bool:
+        """Whether Python numbers among the arguments of `op` must be made arrays first, by `lift`."""
+        return op.sequence
+
+    def lift(self, number: Any, like: Any) -> Any:
+        """Return a Python number as an array that changes the dtype of `like` no more than need be."""
+        dtype = promote(as_dtype(like.dtype), type(number))
+        return op_named("full").function((), number, dtype=dtype, like=like)
 
     def write(self, x: Any, values: Any) -> None:
         """Set the values of x in place; only where arrays are `mutable`."""

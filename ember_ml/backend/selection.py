@@ -92,7 +92,7 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
 def use_backend(backend: str | Backend) -> Iterator[Backend]:
     """Make a backend the default within a context; threads and async tasks keep their own."""
     chosen = _working(backend)
-    _tell_chosen(chosen)
+    chosen.chosen()
     with chosen.activated():
         yield chosen
 
@@ -199,15 +199,10 @@ def why_active() -> str:
 def _choose(chosen: Backend, device: str | None) -> None:
     if device is not None:
         chosen.check_device(device)
-    _tell_chosen(chosen)
+    chosen.chosen()
     with _LOCK:
         _Choice.asked = chosen.name if _INSTANCES.get(chosen.name) is chosen else chosen
         chosen.device = device
-
-
-def _tell_chosen(backend: Backend) -> None:
-    if (chosen := getattr(backend, "chosen", None)) is not None:
-        chosen()
 
 
 def _instance(name: str) -> Backend:
@@ -216,8 +211,7 @@ def _instance(name: str) -> Backend:
         return _INSTANCES[name]
     with _LOCK:
         if name not in _INSTANCES:
-            cls = backend_class(name)
-            _INSTANCES[name] = met() if (met := getattr(cls, "met", None)) else cls()
+            _INSTANCES[name] = backend_class(name).met()
         return _INSTANCES[name]
 
 
@@ -277,7 +271,7 @@ def _look_up() -> tuple[str, str]:
         except (ImportError, ValueError) as error:
             warnings.warn(f"{source} asks for backend {name!r}, but {error}; using numpy", stacklevel=2)
             return "numpy", "fallback"
-        _tell_chosen(backend)
+        backend.chosen()
         return backend.name, source
     return "numpy", "the default"
 

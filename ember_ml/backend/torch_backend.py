@@ -18,7 +18,7 @@ from ember_ml.backend.standard import override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.keys import PARITY, ROTATIONS
-from ember_ml.core.rules import axis_or_only, expand_index
+from ember_ml.core.rules import axis_or_only, broadcast, expand_index
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
@@ -28,10 +28,10 @@ _PLAIN = """
     bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu acos acosh asin
     asinh atan atan2 atanh copysign hypot log2 log10 nextafter signbit trunc isinf erfinv lgamma digamma real
 """
-_LIFTED = """
-    maximum minimum logaddexp logical_and logical_or logical_xor equal not_equal less less_equal greater
-    greater_equal bitwise_left_shift bitwise_right_shift atan2 copysign hypot nextafter
-"""
+# Ops of arrays that broadcast to which torch takes Python numbers, too.
+_TAKES_NUMBERS = frozenset(
+    "add subtract multiply divide power floor_divide remainder bitwise_and bitwise_or bitwise_xor where".split()
+)
 
 # What torch does not compute for integers without a sign of 16 bits and more, though it stores them.
 _NO_UNSIGNED = """
@@ -57,7 +57,6 @@ class TorchBackend(Backend):
         "power": "pow",
         **{op: f"linalg.{op}" for op in ("cholesky", "det", "eig", "qr", "slogdet", "solve", "svd")},
     }
-    lifts = frozenset(_LIFTED.split())
     mended = frozenset({"acos", "expm1", "log1p", "tan", "tanh"})
     gaps = (
         *(Gap(op, _WHY, ("uint16", "uint32", "uint64"), "host") for op in _NO_UNSIGNED.split()),
@@ -128,8 +127,10 @@ class TorchBackend(Backend):
             raise TypeError("torch on mps has no dtype float64; use float32")
         return {"dtype": native, "device": chosen}
 
-    def lift(self, number: Any, like: torch.Tensor) -> torch.Tensor:
-        """Return a Python number as a tensor that does not change the dtype of `like` more than need be."""
+    def lifts(self, op):
+        return op.sequence or (op.shape is broadcast and op.name not in _TAKES_NUMBERS)
+
+    def lift(self, number, like):
         own, kind = like.dtype, type(number)
         fits = own.is_complex or kind is bool or (own.is_floating_point and kind is not complex)
         if not (fits or (kind is int and own is not torch.bool)):
