@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import keyword
+import linecache
 import math
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from itertools import count
@@ -46,7 +48,8 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = 
     printer = _Printer(backend, debug=debug, plans=plans)
     source = printer.program("evaluate", graph)
     file = f"<ember_ml compiled {next(_SERIAL)}>"
-    written(source, file, printer.scope)
+    written(source, file, printer.scope)  # and its lines are there for tracebacks as long as the function is
+    weakref.finalize(printer.scope["evaluate"], linecache.cache.pop, file, None).atexit = False
     for name, body in printer.bodies.items():
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
