@@ -12,7 +12,8 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cache, update_wrapper
+from types import CodeType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from ember_ml.core import dispatch, rules, tree
@@ -238,7 +239,7 @@ def _enter(op: Op) -> Any:
 
 # The function of an op is written out, since an explicit signature costs nothing and *args cost 70 ns.
 _TEMPLATE = """\
-def {name}{signature}:
+def op{signature}:
     try:
         compute = found{keys}
     except KeyError:
@@ -262,7 +263,6 @@ def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
     defaults = {p: p.empty if p.default is p.empty else _Word(f"_{p.name}") for p in parameters}
     own = [p for p in parameters if p.name in op.arrays and p.kind is not p.KEYWORD_ONLY]
     source = _TEMPLATE.format(
-        name=op.name,
         signature=inspect.Signature([p.replace(annotation=p.empty, default=defaults[p]) for p in parameters]),
         keys=_keys(op),
         arrays=", ".join(op.arrays),
@@ -273,14 +273,29 @@ def _write_function(op: Op, parameters: list[inspect.Parameter]) -> Callable:
     )
     scope = {"found": op._found, "resolve": op.resolve, "recover": op.recover, "FAULTS": FAULTS}
     scope |= {"returns": op.returns, **{f"_{p.name}": p.default for p in parameters}}
-    return update_wrapper(written(source, f"<op {op.name}>", scope)[op.name], op.define)
+    file = f"<op {op.name}>"
+    show(source.replace("op", op.name, 1), file)
+    exec(_code(source), scope)
+    scope["op"].__code__ = scope["op"].__code__.replace(co_name=op.name, co_filename=file)
+    return update_wrapper(scope["op"], op.define)
+
+
+@cache
+def _code(source: str) -> CodeType:
+    """Return a text compiled; most ops share one with others, and it takes longest to import them."""
+    return compile(source, "<op>", "exec")
 
 
 def written(source: str, file: str, scope: dict) -> dict:
     """Run a text in `scope` and return that; tracebacks and debuggers find its lines under `file`."""
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    show(source, file)
     exec(compile(source, file, "exec"), scope)
     return scope
+
+
+def show(source: str, file: str) -> None:
+    """Let tracebacks and debuggers find a text under the name of a file."""
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
 
 
 def _keys(op: Op) -> str:
