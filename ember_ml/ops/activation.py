@@ -27,6 +27,12 @@ from ember_ml.ops.shape import split
 from ember_ml.ops.special import erf
 from ember_ml.ops.trigonometry import tanh
 
+__all__ = [
+    "celu", "elu", "gated", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "lecun_tanh", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "softmax", "softplus", "softsign",
+]  # fmt: skip
+
 
 @composite(kinds=REAL, vjp=lambda g, out, x, gate: (gated(g, gate), None), batch=elementwise)
 def gated(x, gate, /):

@@ -9,6 +9,8 @@ from ember_ml.ops.indexing import part
 from ember_ml.ops.reduction import sum
 from ember_ml.ops.shape import broadcast_to, concat, upright
 
+__all__ = ["diff", "gradient", "slope", "trapezoid"]
+
 
 def _like(x, edge, at):
     """Return what is joined to x along an axis, broadcast in the other axes; a number is one row."""

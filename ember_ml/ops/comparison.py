@@ -5,6 +5,11 @@ from ember_ml.core.op import primitive
 from ember_ml.core.rules import broadcast, compared, truth
 from ember_ml.core.trace import constant
 
+__all__ = [
+    "equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "not_equal",
+]  # fmt: skip
+
 
 @primitive(shape=broadcast, dtype=compared, vjp=constant)
 def equal(x1, x2, /):

@@ -22,6 +22,8 @@ from ember_ml.core.tree import merged
 from ember_ml.ops.batching import branched, looped, scanned
 from ember_ml.ops.scan_gradient import ScanGradient
 
+__all__ = ["cond", "flat_cond", "flat_scan", "flat_while", "scan", "stop_gradient", "while_loop"]
+
 
 @primitive(shape=same, dtype=kept, vjp=constant, cost=view)
 def stop_gradient(x, /):

@@ -16,6 +16,10 @@ from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import flip, matrix_transpose, permute_dims, reshape, upright
 from ember_ml.ops.windows import Each, each, padded, sliding_windows, span, spread
 
+__all__ = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "convolution",
+]  # fmt: skip
+
 
 def _convolved(x, weight, stride, padding, dilation, input_dilation, groups):
     shape, kernel = shape_of(x), shape_of(weight)

@@ -10,6 +10,11 @@ from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of, st
 from ember_ml.core.trace import constant
 from ember_ml.ops.costs import moved
 
+__all__ = [
+    "arange", "asarray", "astype", "empty", "empty_like", "eye", "full", "full_like", "identity",
+    "linspace", "ones", "ones_like", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 @primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
 def zeros(shape, *, dtype=None, device=None, like=None):

@@ -10,6 +10,8 @@ from ember_ml.ops.elementwise import add, multiply
 from ember_ml.ops.indexing import getitem, part
 from ember_ml.ops.shape import concat, flip, inverse_order, permute_dims
 
+__all__ = ["cumulative_prod", "cumulative_sum"]
+
 
 def _so_far(x, axis=None, include_initial=False, **_):
     shape = shape_of(x)

@@ -20,6 +20,8 @@ from ember_ml.ops.products import diagonal, matmul
 from ember_ml.ops.shape import concat, expand_dims, matrix_transpose
 from ember_ml.ops.solving import solve
 
+__all__ = ["cholesky", "eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
+
 
 class EighResult(NamedTuple):
     """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n) in columns."""

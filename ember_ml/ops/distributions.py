@@ -53,6 +53,8 @@ from ember_ml.ops.searching import searchsorted
 from ember_ml.ops.shape import broadcast_to, expand_dims
 from ember_ml.ops.special import erf, erfinv
 
+__all__ = ["binomial", "categorical", "exponential", "gamma", "poisson", "randint", "truncated_normal"]
+
 ROUNDS = 64  # after so many, a number refused each time stays what it began as: less than one in 10**50
 ROOT_HALF = 0.7071067811865476
 WIDTH = 15  # bits of a digit: the product of two, and two more carried, fit 32 bits

@@ -10,6 +10,15 @@ from ember_ml.core.rules import broadcast, chosen, floating, magnitude, promoted
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or, not_equal
 
+__all__ = [
+    "abs", "add", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "ceil", "clip", "conj", "copysign", "divide", "exp", "expm1",
+    "floor", "floor_divide", "hypot", "imag", "isclose", "isfinite", "isinf", "isnan", "log", "log1p",
+    "log2", "log10", "logaddexp", "maximum", "minimum", "multiply", "nan_to_num", "negative", "nextafter",
+    "positive", "power", "real", "reciprocal", "remainder", "round", "rsqrt", "sign", "signbit", "sqrt",
+    "square", "subtract", "trunc", "where",
+]  # fmt: skip
+
 LOG2, LOG10 = 0.6931471805599453, 2.302585092994046
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 

@@ -17,6 +17,8 @@ from ember_ml.ops.shape import expand_dims, matrix_transpose
 from ember_ml.ops.sorting import take_along_axis
 from ember_ml.ops.vector import normalize_vector
 
+__all__ = ["PCAState", "inverse_transform", "normalize", "pca", "standardize", "transform"]
+
 
 class PCAState(NamedTuple):
     """What `pca` found in k components of f features."""

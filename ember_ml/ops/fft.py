@@ -27,6 +27,11 @@ from ember_ml.ops.indexing import getitem, slice_update
 from ember_ml.ops.repetition import roll
 from ember_ml.ops.shape import concat, upright
 
+__all__ = [
+    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft",
+    "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
+]  # fmt: skip
+
 _OTHER_WAY = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 

@@ -12,6 +12,8 @@ from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import matrix_transpose, reshape
 from ember_ml.ops.windows import padded
 
+__all__ = ["extract_center", "rigid_transform", "topleft_pad"]
+
 
 @composite()
 def topleft_pad(x, /, shape, padval=0):

@@ -12,6 +12,8 @@ from ember_ml.ops.indexing import take
 from ember_ml.ops.repetition import spread
 from ember_ml.ops.shape import broadcast_to, reshape, stack, upright
 
+__all__ = ["indices", "meshgrid", "tril", "tril_indices", "triu", "triu_indices"]
+
 
 @composite()
 def meshgrid(*arrays, indexing="xy"):

@@ -23,6 +23,10 @@ from ember_ml.ops.costs import fetched, for_each_update, moved
 from ember_ml.ops.creation import arange, astype, zeros_like
 from ember_ml.ops.elementwise import divide, multiply
 
+__all__ = [
+    "getitem", "index_add", "index_max", "index_min", "one_hot", "slice_tensor", "slice_update", "take",
+]  # fmt: skip
+
 
 @primitive(
     shape=index_shape,

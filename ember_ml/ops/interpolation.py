@@ -26,6 +26,8 @@ from ember_ml.ops.products import tensordot
 from ember_ml.ops.repetition import pad
 from ember_ml.ops.shape import reshape
 
+__all__ = ["map_coordinates"]
+
 # What continues an array beyond its ends, and where the spline through it takes its neighbours from there.
 _MODES = {
     "constant": "mirror",

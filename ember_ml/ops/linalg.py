@@ -41,6 +41,8 @@ from ember_ml.ops.reduction import max, min, sum
 from ember_ml.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 from ember_ml.ops.solving import inv
 
+__all__ = ["lstsq", "matrix_norm", "matrix_power", "matrix_rank", "norm", "pinv", "vector_norm"]
+
 _FRACTION_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 

@@ -26,6 +26,12 @@ from ember_ml.ops.elementwise import (
 from ember_ml.ops.indexing import one_hot
 from ember_ml.ops.reduction import mean, sum
 
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "hinge", "huber_loss", "kl_divergence",
+    "log_cosh_loss", "mean_absolute_error", "mse", "quantile_loss", "sparse_categorical_crossentropy",
+    "squared_hinge",
+]  # fmt: skip
+
 SMALLEST = 1e-7
 
 

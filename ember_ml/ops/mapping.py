@@ -11,6 +11,8 @@ from ember_ml.ops.control import scan
 from ember_ml.ops.indexing import part
 from ember_ml.ops.shape import concat, permute_dims, reshape
 
+__all__ = ["map", "map_blocks"]
+
 
 def map(f: Callable, xs: Any) -> Any:
     """Return `f(x)` for each x along the first axis of `xs`, stacked; one after the other, as jax.lax.map.

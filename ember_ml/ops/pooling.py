@@ -24,6 +24,8 @@ from ember_ml.ops.windows import (
     sliding_windows,
 )
 
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
+
 
 def _windowed(x, kernel_size, stride, padding, ndim):
     """Return the settings of a pooling, one for each axis. Raises ValueError for what does not fit."""

@@ -23,6 +23,11 @@ from ember_ml.ops.shape import (
     unstack,
 )
 
+__all__ = [
+    "cross", "diag", "diagonal", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "trace",
+    "vecdot",
+]  # fmt: skip
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -35,6 +35,11 @@ from ember_ml.ops.shape import permute_dims, reshape, stack
 from ember_ml.ops.sorting import argsort
 from ember_ml.ops.trigonometry import cos
 
+__all__ = [
+    "bernoulli", "fold_in", "key", "next_key", "normal", "permutation", "random_bits", "random_pairs",
+    "random_words", "split_key", "uniform", "unit_uniform",
+]  # fmt: skip
+
 # [key, how many were taken, the trace that was open]
 _SOURCE: ContextVar[list | None] = ContextVar("ember_ml_random_key", default=None)
 

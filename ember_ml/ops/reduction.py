@@ -39,6 +39,11 @@ from ember_ml.ops.elementwise import (
 from ember_ml.ops.indexing import part
 from ember_ml.ops.shape import broadcast_to, flip, inverse_order, permute_dims, reshape
 
+__all__ = [
+    "all", "allclose", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "min",
+    "nanmean", "nansum", "prod", "std", "sum", "var",
+]  # fmt: skip
+
 
 def _spread(g, x, axis, keepdims):
     """Undo a reduction's loss of axes: g over the shape of x."""

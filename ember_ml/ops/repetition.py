@@ -11,6 +11,8 @@ from ember_ml.ops.cumulative import cumulative_sum
 from ember_ml.ops.indexing import getitem, index_add, known_integer, part, slice_update, take
 from ember_ml.ops.shape import broadcast_to, concat, expand_dims, ravel, reshape
 
+__all__ = ["pad", "repeat", "roll", "tile"]
+
 
 @composite()
 def roll(x, /, shift, *, axis=None):

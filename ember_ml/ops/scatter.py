@@ -26,6 +26,11 @@ from ember_ml.ops.indexing import (
 from ember_ml.ops.reduction import max as largest
 from ember_ml.ops.shape import broadcast_to, reshape, upright
 
+__all__ = [
+    "index_update", "scatter", "tensor_scatter_nd_add", "tensor_scatter_nd_max", "tensor_scatter_nd_min",
+    "tensor_scatter_nd_update",
+]  # fmt: skip
+
 
 @composite(places=along_axis)
 def index_update(x, indices, updates, /, axis=0):

@@ -13,6 +13,8 @@ from ember_ml.ops.repetition import pad
 from ember_ml.ops.searching import argwhere
 from ember_ml.ops.windows import each, running_maximum
 
+__all__ = ["max_filter_coordinates", "max_score_over_rotations", "maximum_filter", "norm_scores"]
+
 # scipy.ndimage's words for what is beyond the edges, in NumPy's
 _EDGES = {
     "constant": "constant",

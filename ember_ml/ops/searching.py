@@ -17,6 +17,11 @@ from ember_ml.ops.indexing import take
 from ember_ml.ops.shape import reshape, stack
 from ember_ml.ops.sorting import sort
 
+__all__ = [
+    "argwhere", "bincount", "isin", "nonzero", "searchsorted", "unique", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values",
+]  # fmt: skip
+
 
 def _places(x, **_):
     if not shape_of(x):

@@ -23,6 +23,12 @@ from ember_ml.ops.costs import moved
 from ember_ml.ops.creation import zeros
 from ember_ml.ops.indexing import getitem, part
 
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "concat", "expand_dims",
+    "flip", "hstack", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "split",
+    "squeeze", "stack", "swapaxes", "transpose", "unstack", "vstack",
+]  # fmt: skip
+
 
 @primitive(
     shape=reshaped,

@@ -17,6 +17,8 @@ from ember_ml.ops.indexing import getitem
 from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import expand_dims, matrix_transpose
 
+__all__ = ["det", "inv", "slogdet", "solve"]
+
 
 class SlogdetResult(NamedTuple):
     """The sign (a phase for complex matrices) of determinants, and the logarithm of their size."""

@@ -14,6 +14,8 @@ from ember_ml.ops.elementwise import add, floor_divide, multiply, remainder, whe
 from ember_ml.ops.indexing import along_axis, index_add, integers_second, part
 from ember_ml.ops.shape import broadcast_to, reshape, upright
 
+__all__ = ["argsort", "sort", "take_along_axis", "topk", "topk_indices", "unravel_index"]
+
 
 def _ordered(x, axis=-1, **_):
     as_axis(axis, len(shape_of(x)))

@@ -9,6 +9,8 @@ from ember_ml.ops.comparison import less
 from ember_ml.ops.elementwise import add, divide, exp, multiply, negative, square, subtract, where
 from ember_ml.ops.trigonometry import sin
 
+__all__ = ["digamma", "erf", "erfinv", "lgamma"]
+
 TWO_OVER_ROOT_PI = 1.1283791670955126
 BERNOULLI = (7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)  # B14 down to B2
 

@@ -11,6 +11,8 @@ from ember_ml.ops.indexing import getitem
 from ember_ml.ops.shape import permute_dims, reshape, stack
 from ember_ml.ops.sorting import sort
 
+__all__ = ["median", "percentile", "quantile"]
+
 
 @composite(kinds=REAL)
 def median(x, /, axis=None, keepdims=False):

@@ -5,6 +5,11 @@ from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import broadcast, floating
 from ember_ml.ops.elementwise import add, divide, imag, multiply, negative, real, sqrt, square, subtract
 
+__all__ = [
+    "acos", "acosh", "angle", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh",
+    "tan", "tanh",
+]  # fmt: skip
+
 
 @primitive(dtype=floating, kinds=NUMERIC, vjp=lambda g, out, x: (multiply(g, cos(x)),))
 def sin(x, /):

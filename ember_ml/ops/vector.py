@@ -32,6 +32,12 @@ from ember_ml.ops.reduction import max, mean, sum, var
 from ember_ml.ops.shape import reshape, stack
 from ember_ml.ops.trigonometry import atan2, cos, sin
 
+__all__ = [
+    "compute_energy_stability", "compute_interference_strength", "compute_phase_coherence",
+    "cosine_similarity", "euclidean_distance", "exponential_decay", "gaussian", "normalize_vector",
+    "partial_interference",
+]  # fmt: skip
+
 
 @composite(kinds=NUMERIC)
 def normalize_vector(x, /, axis=None):

@@ -13,6 +13,8 @@ from ember_ml.ops.indexing import getitem, index_add, part, slice_update, take
 from ember_ml.ops.repetition import pad
 from ember_ml.ops.shape import permute_dims, reshape
 
+__all__ = ["fold_windows", "sliding_windows"]
+
 Each = int | tuple[int, ...]  # a setting: one integer, or one for each axis
 
 
