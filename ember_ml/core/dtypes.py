@@ -51,6 +51,8 @@ DTYPES = {name: DType(name) for name in (
 )}  # fmt: skip
 bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, *_FRACTIONS = DTYPES.values()
 float16, bfloat16, float32, float64, complex64, complex128 = _FRACTIONS
+# Of the float dtypes: bits of the fraction, and the largest exponent.
+FLOAT_BITS = {"float16": (10, 15), "bfloat16": (7, 127), "float32": (23, 127), "float64": (52, 1023)}
 _MET: dict[type, dict[Any, DType]] = {}  # by type of dtype object; torch.compile sees through it, not `cache`
 _RANKS = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}  # whose numbers hold those of which
 _SPELLINGS = {"bool_": "bool", "double": "float64", "half": "float16", "single": "float32", "long": "int64"}

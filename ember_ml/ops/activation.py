@@ -24,7 +24,7 @@ from ember_ml.ops.elementwise import (
 )
 from ember_ml.ops.reduction import logsumexp, max, sum
 from ember_ml.ops.shape import split
-from ember_ml.ops.special import erf
+from ember_ml.ops.special import ROOT_HALF, erf
 from ember_ml.ops.trigonometry import tanh
 
 __all__ = [
@@ -79,7 +79,6 @@ def silu(x, /):
     return multiply(x, sigmoid(x))
 
 
-ROOT_HALF = 0.7071067811865476
 ROOT_TWO_OVER_PI = 0.7978845608028654
 
 

@@ -6,16 +6,17 @@ MLX raises when the values are asked for or gives what it has.
 
 from typing import Any, NamedTuple
 
-from ember_ml.core.dtypes import NUMERIC, as_dtype, complex64, complex128, inexact, promote, real_of
+from ember_ml.core.dtypes import NUMERIC, as_dtype, real_of
 from ember_ml.core.op import primitive
 from ember_ml.core.reverse import conjugated
-from ember_ml.core.rules import floating, operands, shape_of
+from ember_ml.core.rules import floating, shape_of
 from ember_ml.ops.batching import last_axes
 from ember_ml.ops.comparison import equal, greater
 from ember_ml.ops.costs import of_matrices
 from ember_ml.ops.creation import arange, astype, eye, zeros_like
 from ember_ml.ops.elementwise import add, divide, is_complex, multiply, real, subtract, where
 from ember_ml.ops.indexing import part
+from ember_ml.ops.matrices import complex_of, floating_to, matrices, own, square_matrices
 from ember_ml.ops.products import diagonal, matmul
 from ember_ml.ops.shape import concat, expand_dims, matrix_transpose
 from ember_ml.ops.solving import solve
@@ -101,29 +102,6 @@ def _lower_and_half_diagonal(x):
     return multiply(x, add(below, multiply(on, 0.5)))
 
 
-# Rules of shape and dtype
-
-
-def matrices(x):
-    """Return the shape of an array of matrices."""
-    shape = shape_of(x)
-    if len(shape) < 2:
-        raise ValueError(f"expected a matrix, or an array of them, got shape {shape}")
-    return shape
-
-
-def square_matrices(x, **_):
-    """Return the shape of an array of square matrices."""
-    shape = matrices(x)
-    if shape[-1] != shape[-2]:
-        raise ValueError(f"expected square matrices, got shape {shape}")
-    return shape
-
-
-def _complex_of(dtype):
-    return complex128 if real_of(dtype) == "float64" else complex64
-
-
 def _values_and_vectors(x):
     shape = square_matrices(x)
     return [shape[:-1], shape]
@@ -131,21 +109,6 @@ def _values_and_vectors(x):
 
 def _values(x):
     return square_matrices(x)[:-1]
-
-
-def _real_floating(args, attrs):
-    common, _ = floating(args, attrs)
-    return common, real_of(common)
-
-
-def _real_and_own(args, attrs):
-    common, _ = floating(args, attrs)
-    return common, (real_of(common), common)
-
-
-def _complex_floating(args, attrs):
-    common = inexact(promote(*operands(args)))
-    return common, _complex_of(common)
 
 
 # Cholesky
@@ -197,7 +160,7 @@ def _like(x, y):
 
 @primitive(
     shape=_values_and_vectors,
-    dtype=_real_and_own,
+    dtype=floating_to(real_of, own),
     kinds=NUMERIC,
     returns=EighResult,
     vjp=as_seen(_eigh_rule),
@@ -220,7 +183,7 @@ def _by_eigh(wanted, x):
 
 @primitive(
     shape=_values,
-    dtype=_real_floating,
+    dtype=floating_to(real_of),
     kinds=NUMERIC,
     linearize=_by_eigh,
     batch=last_axes,
@@ -247,7 +210,7 @@ def _eig_rule(g, out, x):
 
 @primitive(
     shape=_values_and_vectors,
-    dtype=_complex_floating,
+    dtype=floating_to(complex_of),
     kinds=NUMERIC,
     returns=EigResult,
     vjp=as_seen(_eig_rule),
@@ -268,7 +231,7 @@ def _by_eig(wanted, x):
 
 @primitive(
     shape=_values,
-    dtype=_complex_floating,
+    dtype=floating_to(complex_of),
     kinds=NUMERIC,
     linearize=_by_eig,
     batch=last_axes,
@@ -347,11 +310,6 @@ def _svd_shapes(x, full_matrices=True):
     return [(*batch, n, n if full_matrices else k), (*batch, k), (*batch, m if full_matrices else k, m)]
 
 
-def _own_and_real(args, attrs):
-    common, _ = floating(args, attrs)
-    return common, (common, real_of(common), common)
-
-
 def _svd_rule(g, out, x, full_matrices):
     """Wan and Zhang 2019, arXiv 1909.02659; the further vectors of full matrices turn as little as can be."""
     u, s, vh = out
@@ -404,7 +362,7 @@ def _apart(g, u, k):
 
 @primitive(
     shape=_svd_shapes,
-    dtype=_own_and_real,
+    dtype=floating_to(own, real_of, own),
     kinds=NUMERIC,
     returns=SVDResult,
     vjp=as_seen(_svd_rule),
@@ -427,7 +385,7 @@ def _by_svd(wanted, x):
 
 @primitive(
     shape=lambda x: _svd_shapes(x)[1],
-    dtype=_real_floating,
+    dtype=floating_to(real_of),
     kinds=NUMERIC,
     linearize=_by_svd,
     batch=last_axes,

@@ -38,7 +38,9 @@ from ember_ml.ops.elementwise import (
     where,
 )
 from ember_ml.ops.indexing import getitem
+from ember_ml.ops.limits import bounds
 from ember_ml.ops.random import (
+    digits_of,
     drawing,
     fold_in,
     fraction,
@@ -51,12 +53,11 @@ from ember_ml.ops.random import (
 from ember_ml.ops.reduction import all, any, argmax
 from ember_ml.ops.searching import searchsorted
 from ember_ml.ops.shape import broadcast_to, expand_dims
-from ember_ml.ops.special import erf, erfinv
+from ember_ml.ops.special import ROOT_HALF, erf, erfinv
 
 __all__ = ["binomial", "categorical", "exponential", "gamma", "poisson", "randint", "truncated_normal"]
 
 ROUNDS = 64  # after so many, a number refused each time stays what it began as: less than one in 10**50
-ROOT_HALF = 0.7071067811865476
 WIDTH = 15  # bits of a digit: the product of two, and two more carried, fit 32 bits
 
 
@@ -75,8 +76,7 @@ def _not_negative(name, value):
 
 def _open(bits, dtype):
     """Return words as numbers in (0, 1), in the middle of the steps that `fraction` gives."""
-    digits = {"float64": 32, "float32": 23, "float16": 10, "bfloat16": 7}[as_dtype(dtype)]
-    return add(fraction(bits, dtype), 2.0 ** -(digits + 1))
+    return add(fraction(bits, dtype), 2.0 ** -(digits_of(dtype) + 1))
 
 
 @composite(vjp=constant, arrays=("key", "like"))
@@ -357,8 +357,7 @@ def _check_range(low, high, dtype):
     for bound in (low, high):
         if type(bound) in SCALARS and not isinstance(bound, int):
             raise TypeError(f"bounds are integers, got {bound}")
-    least = 0 if dtype.kind == "uint" else -(2 ** (dtype.bits - 1))
-    most = least + 2**dtype.bits - 1
+    least, most = bounds(dtype)
     if isinstance(low, int) and isinstance(high, int):
         if not low < high < low + 2**63:
             raise ValueError(f"expected a range of 1 to 2**63 - 1 integers, got low {low}, high {high}")

@@ -1,7 +1,5 @@
 """Ops on each element by itself. Two arrays broadcast against each other."""
 
-import sys
-
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import BITS, FLOATING, NUMERIC, REAL, as_dtype
 from ember_ml.core.op import composite, primitive
@@ -9,6 +7,7 @@ from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import broadcast, chosen, floating, magnitude, promoted, truth
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or, not_equal
+from ember_ml.ops.limits import largest_finite
 
 __all__ = [
     "abs", "add", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
@@ -20,7 +19,6 @@ __all__ = [
 ]  # fmt: skip
 
 LOG2, LOG10 = 0.6931471805599453, 2.302585092994046
-LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 
 
 def is_complex(x):
@@ -325,7 +323,7 @@ def nan_to_num(x, /, nan=0.0, posinf=None, neginf=None):
     if dtype.kind == "complex":
         parts = (nan_to_num(part(x), nan=nan, posinf=posinf, neginf=neginf) for part in (real, imag))
         return add(next(parts), multiply(next(parts), 1j))
-    largest = LARGEST.get(dtype, sys.float_info.max)
+    largest = largest_finite(dtype)
     above, below = largest if posinf is None else posinf, -largest if neginf is None else neginf
     bounded = where(equal(x, float("inf")), above, where(equal(x, -float("inf")), below, x))
     return where(isnan(x), nan, bounded)

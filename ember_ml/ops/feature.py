@@ -11,6 +11,7 @@ from ember_ml.ops.creation import astype
 from ember_ml.ops.decompositions import svd
 from ember_ml.ops.elementwise import abs, add, divide, multiply, sign, sqrt, square, subtract, where
 from ember_ml.ops.indexing import getitem
+from ember_ml.ops.limits import step_of
 from ember_ml.ops.products import matmul
 from ember_ml.ops.reduction import argmax, max, mean, sum, var
 from ember_ml.ops.shape import expand_dims, matrix_transpose
@@ -65,9 +66,6 @@ def inverse_transform(x, state):
     return add(matmul(x, state.components), state.mean)
 
 
-_STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
-
-
 @composite(kinds=REAL)
 def standardize(x, /, axis=0, with_mean=True, with_std=True):
     """x less its mean, over its standard deviation (correction 0), along an axis.
@@ -83,7 +81,7 @@ def standardize(x, /, axis=0, with_mean=True, with_std=True):
 
 def scale_of(variance, middle, n):
     """Return the standard deviation of n values with this variance and mean; 1 for what is constant."""
-    step = n * _STEPS[as_dtype(variance.dtype)]
+    step = n * step_of(as_dtype(variance.dtype))
     limit = add(multiply(variance, step), square(multiply(middle, step)))
     is_constant = stop_gradient(less_equal(variance, limit))
     return where(is_constant, 1.0, sqrt(where(is_constant, 1.0, variance)))

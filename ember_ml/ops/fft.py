@@ -4,19 +4,9 @@
 square root in both. Transforms are linear and symmetric, so the tape goes back by the same transform.
 """
 
-from ember_ml.core.dtypes import (
-    NUMERIC,
-    REAL,
-    Defaults,
-    as_dtype,
-    complex64,
-    complex128,
-    inexact,
-    promote,
-    real_of,
-)
+from ember_ml.core.dtypes import NUMERIC, REAL, Defaults, as_dtype, real_of
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_axes, operands, shape_of
+from ember_ml.core.rules import as_axes, shape_of
 from ember_ml.core.transforms import NORMS, half, transformed, with_sizes
 from ember_ml.ops.batching import over_axes
 from ember_ml.ops.comparison import greater, less, logical_and
@@ -24,6 +14,7 @@ from ember_ml.ops.costs import transforms
 from ember_ml.ops.creation import arange, astype, zeros
 from ember_ml.ops.elementwise import add, conj, divide, multiply
 from ember_ml.ops.indexing import getitem, slice_update
+from ember_ml.ops.matrices import complex_of, floating_to
 from ember_ml.ops.repetition import roll
 from ember_ml.ops.shape import concat, upright
 
@@ -56,14 +47,8 @@ def _unhalved(x, s=None, axes=None, norm="backward"):
     return with_sizes(shape_of(x), *transformed(shape_of(x), s, axes, halved=True))
 
 
-def _spectral(args, attrs):
-    common = inexact(promote(*operands(args)))
-    return common, complex128 if real_of(common) == "float64" else complex64
-
-
-def _temporal(args, attrs):
-    common = inexact(promote(*operands(args)))
-    return common, real_of(_spectral(args, attrs)[1])
+_spectral = floating_to(complex_of)
+_temporal = floating_to(lambda dtype: real_of(complex_of(dtype)))
 
 
 def _resized(x, shape):

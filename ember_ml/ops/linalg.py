@@ -5,22 +5,14 @@ from functools import reduce
 from operator import index as as_integer
 from typing import Any, NamedTuple
 
-from ember_ml.core.dtypes import NUMERIC, as_dtype, real_of
+from ember_ml.core.dtypes import NUMERIC, as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, reduced, shape_of
 from ember_ml.core.trace import constant
 from ember_ml.ops.batching import last_axes
 from ember_ml.ops.comparison import equal, greater, not_equal
 from ember_ml.ops.creation import astype, eye, with_fractions, zeros
-from ember_ml.ops.decompositions import (
-    adjoint,
-    as_seen,
-    columns_times,
-    matrices,
-    square_matrices,
-    svd,
-    svdvals,
-)
+from ember_ml.ops.decompositions import adjoint, as_seen, columns_times, svd, svdvals
 from ember_ml.ops.elementwise import (
     abs,
     add,
@@ -36,14 +28,14 @@ from ember_ml.ops.elementwise import (
     where,
 )
 from ember_ml.ops.indexing import getitem, part
+from ember_ml.ops.limits import step_of
+from ember_ml.ops.matrices import matrices, square_matrices
 from ember_ml.ops.products import matmul
 from ember_ml.ops.reduction import max, min, sum
 from ember_ml.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 from ember_ml.ops.solving import inv
 
 __all__ = ["lstsq", "matrix_norm", "matrix_power", "matrix_rank", "norm", "pinv", "vector_norm"]
-
-_FRACTION_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 
 class LstsqResult(NamedTuple):
@@ -59,7 +51,7 @@ def _cutoff(x, s, rtol):
     """Return the size up to which singular values (..., k) count as 0, as (..., 1)."""
     if rtol is None:
         n, m = shape_of(x)[-2:]
-        rtol = (n if n > m else m) * 2.0 ** -_FRACTION_BITS[real_of(as_dtype(s.dtype))]
+        rtol = (n if n > m else m) * step_of(as_dtype(s.dtype))
     elif shape_of(rtol):
         rtol = expand_dims(rtol, axis=-1)
     largest = (

@@ -11,13 +11,13 @@ from ember_ml.ops.comparison import equal
 from ember_ml.ops.creation import asarray, astype
 from ember_ml.ops.elementwise import add, divide, multiply
 from ember_ml.ops.indexing import getitem, part
+from ember_ml.ops.limits import bounds
 from ember_ml.ops.reduction import sum
 from ember_ml.ops.shape import reshape, upright
 from ember_ml.ops.windows import (
     Each,
     each,
     fold_windows,
-    least,
     padded,
     places_of,
     running_maximum,
@@ -43,7 +43,7 @@ def _windowed(x, kernel_size, stride, padding, ndim):
 
 def _max_pool(x, kernel_size, stride, padding, ndim):
     sizes, steps, pairs = _windowed(x, kernel_size, stride, padding, ndim)
-    x = padded(x, pairs, least(as_dtype(x.dtype)))
+    x = padded(x, pairs, bounds(as_dtype(x.dtype))[0])
     lead = len(shape_of(x)) - ndim
     for i in range(ndim):
         x = running_maximum(x, sizes[i], steps[i], lead + i)
@@ -55,7 +55,7 @@ def _to_maxima(ndim):
 
     def vjp(g, out, x, kernel_size, stride, padding):
         sizes, steps, pairs = _windowed(x, kernel_size, stride, padding, ndim)
-        wide = padded(x, pairs, least(as_dtype(x.dtype)))
+        wide = padded(x, pairs, bounds(as_dtype(x.dtype))[0])
         within = tuple(range(-ndim, 0))
 
         def over_windows(y):

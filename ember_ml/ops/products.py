@@ -12,6 +12,7 @@ from ember_ml.ops.costs import size
 from ember_ml.ops.creation import astype, zeros
 from ember_ml.ops.elementwise import multiply, subtract
 from ember_ml.ops.indexing import getitem, slice_update
+from ember_ml.ops.matrices import matrices
 from ember_ml.ops.reduction import sum
 from ember_ml.ops.shape import (
     broadcast_to,
@@ -236,15 +237,11 @@ def cross(x1, x2, /, axis=-1):
 @composite()
 def diagonal(x, /, offset=0):
     """The values of matrices (..., n, m) `offset` places right of (left, if negative) the main diagonal."""
-    *batch, n, m = shape_of(x) if len(shape_of(x)) > 1 else _no_matrix(x)
+    *batch, n, m = matrices(x)
     start = offset if offset >= 0 else -offset * m
     count = max(0, min(n, m - offset) if offset >= 0 else min(n + offset, m))
     flat = reshape(x, shape=(*batch, n * m))
     return getitem(flat, index=(..., slice(start, start + max(0, count - 1) * (m + 1) + (count > 0), m + 1)))
-
-
-def _no_matrix(x):
-    raise ValueError(f"expected a matrix, or an array of them, got shape {shape_of(x)}")
 
 
 @composite(kinds=NUMERIC)

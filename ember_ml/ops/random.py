@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ember_ml.core.dispatch import AMBIENT, SCALARS, as_number
-from ember_ml.core.dtypes import Defaults, as_dtype, promote
+from ember_ml.core.dtypes import FLOAT_BITS, Defaults, as_dtype, promote
 from ember_ml.core.keys import PARITY, ROTATIONS, drawn_size, take_key
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_shape, shape_of, stretches
@@ -140,9 +140,14 @@ def unit_uniform(key, /, shape, dtype):
 
 def fraction(bits, dtype):
     """Return 32-bit words as numbers in [0, 1), of as many leading bits as the dtype's fraction holds."""
-    digits = {"float64": 32, "float32": 23, "float16": 10, "bfloat16": 7}[as_dtype(dtype)]
+    digits = digits_of(dtype)
     kept = bitwise_right_shift(bits, 32 - digits) if digits < 32 else bits
     return multiply(astype(kept, dtype=dtype), 2.0**-digits)
+
+
+def digits_of(dtype):
+    """Return how many of the 32 bits of a word the fraction of a float dtype holds."""
+    return min(32, FLOAT_BITS[as_dtype(dtype)][0])
 
 
 def drawing(shape, dtype, key, like, *parameters):

@@ -23,6 +23,7 @@ from ember_ml.ops.indexing import (
     take,
     taken_shape,
 )
+from ember_ml.ops.limits import bounds
 from ember_ml.ops.reduction import max as largest
 from ember_ml.ops.shape import broadcast_to, reshape, upright
 
@@ -171,8 +172,7 @@ def _counts(indices, size, axis, ndim):
 def _extreme_by_segment(data, indices, size, axis, aggr):
     shape, dtype = shape_of(data), as_dtype(data.dtype)
     wide = (*shape[:axis], size, *shape[axis + 1 :])
-    least = {"float": -math.inf, "int": -(2 ** (dtype.bits - 1))}.get(dtype.kind, 0)
-    most = {"float": math.inf, "int": 2 ** (dtype.bits - 1) - 1}.get(dtype.kind, 2**dtype.bits - 1)
+    least, most = bounds(dtype)
     write, start = (index_max, least) if aggr == "max" else (index_min, most)
     found = write(full(wide, start, dtype=dtype, like=data), indices, data, axis=axis)
     hit = greater(_counts(indices, size, axis, len(shape)), 0)

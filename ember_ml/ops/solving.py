@@ -14,6 +14,7 @@ from ember_ml.ops.batching import last_axes, products
 from ember_ml.ops.costs import of_matrices, size
 from ember_ml.ops.elementwise import add, imag, is_complex, multiply, negative
 from ember_ml.ops.indexing import getitem
+from ember_ml.ops.matrices import floating_to, own, square_matrices
 from ember_ml.ops.products import matmul
 from ember_ml.ops.shape import expand_dims, matrix_transpose
 
@@ -27,15 +28,8 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def _square(x, **_):
-    shape = shape_of(x)
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"expected square matrices, got shape {shape}")
-    return shape
-
-
 def _solved(x1, x2):
-    shape1, shape2 = _square(x1), shape_of(x2)
+    shape1, shape2 = square_matrices(x1), shape_of(x2)
     if not shape2:
         raise ValueError("expected right-hand sides of at least 1 dimension, got shape ()")
     rows = shape2[-1] if len(shape2) == 1 else shape2[-2]
@@ -75,7 +69,7 @@ def _inv_vjp(g, out, x):
 
 
 @primitive(
-    shape=_square,
+    shape=square_matrices,
     dtype=floating,
     kinds=NUMERIC,
     vjp=_inv_vjp,
@@ -92,7 +86,7 @@ def _by_matrix(factors, x):
 
 
 @primitive(
-    shape=lambda x: _square(x)[:-2],
+    shape=lambda x: square_matrices(x)[:-2],
     dtype=floating,
     kinds=NUMERIC,
     vjp=lambda g, out, x: (_by_matrix(multiply(g, out), x),),
@@ -111,14 +105,9 @@ def _slogdet_vjp(g, out, x):
     return (None if factors is None else _by_matrix(factors, x),)
 
 
-def _own_and_real(args, attrs):
-    common, _ = floating(args, attrs)
-    return common, (common, real_of(common))
-
-
 @primitive(
-    shape=lambda x: [_square(x)[:-2]] * 2,
-    dtype=_own_and_real,
+    shape=lambda x: [square_matrices(x)[:-2]] * 2,
+    dtype=floating_to(own, real_of),
     kinds=NUMERIC,
     returns=SlogdetResult,
     vjp=_slogdet_vjp,

@@ -11,6 +11,7 @@ from ember_ml.ops.trigonometry import sin
 
 __all__ = ["digamma", "erf", "erfinv", "lgamma"]
 
+ROOT_HALF = 0.7071067811865476
 TWO_OVER_ROOT_PI = 1.1283791670955126
 BERNOULLI = (7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)  # B14 down to B2
 

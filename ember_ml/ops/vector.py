@@ -6,7 +6,7 @@ no more than rounding errors (n times the dtype's step of its largest one) has n
 
 import math
 
-from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype, inexact, real_of
+from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype, inexact
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
 from ember_ml.ops.comparison import equal, greater, logical_and
@@ -27,6 +27,7 @@ from ember_ml.ops.elementwise import (
 )
 from ember_ml.ops.fft import fft
 from ember_ml.ops.indexing import part, take
+from ember_ml.ops.limits import step_of
 from ember_ml.ops.linalg import vector_norm
 from ember_ml.ops.reduction import max, mean, sum, var
 from ember_ml.ops.shape import reshape, stack
@@ -115,9 +116,6 @@ def _trimmed(wave1, wave2):
     return [part(wave, -1, 0, n) for wave in (wave1, wave2)]
 
 
-_STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
-
-
 def _phases(wave1, wave2):
     """Return the cross spectrum of two waves as real and imaginary part, and where it has a phase."""
     spectra, live = [], None
@@ -126,7 +124,7 @@ def _phases(wave1, wave2):
             wave = astype(wave, dtype=float)
         spectrum = fft(wave)
         size = stop_gradient(abs(spectrum))
-        step = shape_of(wave)[-1] * _STEPS[real_of(as_dtype(spectrum.dtype))]
+        step = shape_of(wave)[-1] * step_of(as_dtype(spectrum.dtype))
         here = greater(size, multiply(max(size, axis=-1, keepdims=True), step))
         live = here if live is None else logical_and(live, here)
         spectra.append(spectrum)
@@ -161,7 +159,7 @@ def _correlation(wave1, wave2):
     directions = []
     for wave in (wave1, wave2):
         centred = subtract(wave, mean(wave, axis=-1, keepdims=True))
-        step = shape_of(wave)[-1] * _STEPS[as_dtype(centred.dtype)]
+        step = shape_of(wave)[-1] * step_of(as_dtype(centred.dtype))
         varies = greater(_largest(centred), multiply(_largest(wave), step))
         directions.append(normalize_vector(where(varies, centred, 0.0), axis=-1))
     return sum(multiply(*directions), axis=-1)

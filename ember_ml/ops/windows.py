@@ -1,6 +1,5 @@
 """Windows over the last axes of an array: seen, and added up again where they came from."""
 
-import math
 import operator
 
 from ember_ml.core.dtypes import as_dtype
@@ -145,8 +144,3 @@ def running_maximum(x, size, stride, axis):
         room = shape_of(x)[axis] - shift
         x = maximum(part(x, axis, 0, room, step), part(x, axis, shift, None, step))
     return x
-
-
-def least(dtype):
-    """Return the number below (or equal to) all others of a dtype."""
-    return -math.inf if dtype.kind == "float" else 0 if dtype.kind == "uint" else -(2 ** (dtype.bits - 1))
