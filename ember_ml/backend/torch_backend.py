@@ -30,7 +30,19 @@ _PLAIN = """
 """
 # Ops of arrays that broadcast to which torch takes Python numbers, too.
 _TAKES_NUMBERS = frozenset(
-    "add subtract multiply divide power floor_divide remainder bitwise_and bitwise_or bitwise_xor where".split()
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "power",
+        "floor_divide",
+        "remainder",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "where",
+    ]
 )
 
 # What torch does not compute for integers without a sign of 16 bits and more, though it stores them.

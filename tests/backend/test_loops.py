@@ -14,7 +14,7 @@ from conftest import close
 from ember_ml import backend, ops
 from ember_ml.compiler import value_and_grad
 from ember_ml.compiler.codegen import build
-from ember_ml.compiler.simplify import simplify
+from ember_ml.compiler.passes import simplify
 from ember_ml.core import Spec, as_dtype, tree
 from ember_ml.core.graph import trace_graph
 
