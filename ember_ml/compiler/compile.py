@@ -156,15 +156,15 @@ class Compiled:
         wrapper, natives, followed = _unwrapped(leaves)
         if followed and self.f is not None:
             return self._call(*args, **settings)
-        state = None if self._key is None else self._key()
         chooser = _chooser(natives) if self.backend is None else None
-        key = (structure, chooser, Defaults.float, state, *map(_leaf_key, natives))
-        made = self._made.get(key)
+        key = (structure, chooser, Defaults.float, *map(_leaf_key, natives))
+        state = self._state()
+        made = self._made.get((state, key))
         if made is None:
             if self.f is not None and any(type(x) is Traced for x in natives):  # in a tensor
                 return self._call(*args, **settings)
             made = self._specialise(key, structure, natives)
-        if wrapper is None and not settings:
+        elif wrapper is None and not settings:
             self._add_way(made, structure, leaves, state)
         array = made.engine.array
         arrays = [array(x) if type(x) in NUMBERS else x for x in natives if type(x) not in STATIC]
@@ -172,6 +172,10 @@ class Compiled:
         if wrapper is not None:
             outs = [wrapper.wrap(x) for x in outs]
         return tree.unflatten(made.graph.structure, outs)
+
+    def _state(self) -> Any:
+        """Return what `f` is set to."""
+        return None if self._key is None else self._key()
 
     def _add_way(self, made: Specialisation, structure: tuple, leaves: list, state: Any) -> None:
         key = None if self._key is None else (self._key, state)
@@ -222,8 +226,8 @@ class Compiled:
 
     def _specialise(self, key: Any, structure: tuple, leaves: list) -> Specialisation:
         with self._lock:
-            if key in self._made:
-                return self._made[key]
+            if (state := self._state(), key) in self._made:
+                return self._made[state, key]
             if self.f is None:
                 known = "; ".join(", ".join(str(v.spec) for v in g.inputs) for g in self.graphs)
                 raise TypeError(
@@ -243,7 +247,7 @@ class Compiled:
                 made = _specialised(graph, random, engine, self.options)
             if self.options["verbose"]:
                 _LOG.info("compiled for %s, %d steps:\n%s", engine, len(made.graph.steps), made.source)
-            self._made[key] = made
+            self._made[self._state(), key] = made  # tracing builds what was not built
             if self.options["file"] is not None:
                 with written_whole(self.options["file"]) as part:
                     part.write_text(self.source, encoding="utf-8")

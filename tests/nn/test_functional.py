@@ -195,6 +195,13 @@ def test_going_from_mode_to_mode_compiles_twice_and_reading_a_module_never(be):
     assert len(run.graphs) == 2
 
 
+def test_a_module_that_is_built_by_the_first_call_is_compiled_once(be):
+    run, x = compile(CfC(4)), be.array(SEQUENCES.astype("float32"))
+    for _ in range(2):
+        run({}, x)
+    assert len(run.graphs) == 1
+
+
 def test_a_compiled_module_follows_its_buffers(be):
     net = Sequential(RunningMean()).eval()
     run, x = compile(net), be.array(X.astype("float32"))
