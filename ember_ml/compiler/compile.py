@@ -140,7 +140,7 @@ class Compiled:
         self._call = getattr(f, "functional", f)  # a module is called with its parameters
         self._key = getattr(f, "compile_key", None)  # and what it is set to is part of the program
         self._made: dict[Any, Specialisation] = {}
-        self._ways: tuple[Callable, ...] = ()  # quick ways in, the newest first; see `entry`
+        self._ways: tuple[Callable, ...] = ()  # quick ways in, the oldest first; see `entry`
         self._lock = threading.RLock()
         if getattr(f, "__name__", None):
             update_wrapper(self, f, updated=())  # f may be compiled, and its state is its own
@@ -181,7 +181,7 @@ class Compiled:
         key = None if self._key is None else (self._key, state)
         way = way_in(made, structure[2][0], leaves, None if self.backend else get_backend(), key)
         with self._lock:
-            self._ways = (way, *self._ways[: WAYS - 1])
+            self._ways = (*self._ways[-(WAYS - 1) :], way)  # whole batches stay before the last, partial one
 
     @property
     def source(self) -> str:

@@ -226,3 +226,12 @@ def test_validation_between_epochs_compiles_nothing_again(net):
     t = trainer(net)
     t.fit(((X[:32], T[:32]), Y[:32]), epochs=3, batch_size=16, validation=((X[:9], T[:9]), Y[:9]))
     assert (len(t._step.graphs), len(t._forward.graphs)) == (1, 1)
+
+
+def test_whole_batches_find_their_program_before_the_partial_one():
+    t = Trainer(Dense(3, 1), Adam(), backend="numpy")
+    t.fit((X[:, 0], Y[:, None]), epochs=1, batch_size=12)
+    first = t._step._ways[0]
+    t.fit((X[:, 0], Y[:, None]), epochs=3, batch_size=12)
+    assert len(t._step._ways) > 1
+    assert t._step._ways[0] is first
