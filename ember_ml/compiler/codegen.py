@@ -29,6 +29,7 @@ from ember_ml.ops.elementwise import isfinite
 from ember_ml.ops.reduction import sum
 
 _SERIAL = count(1)
+LONG = 100  # letters from which a view has a line of its own: Python nests expressions only so deep
 
 
 class Built(NamedTuple):
@@ -153,7 +154,8 @@ class _Printer:
             assert phrase is not None
             return [f"    {self.said(phrase.into, phrase, step)}"]
         said = self.call(step, anchor) if phrase is None else self.said(phrase.text, phrase, step)
-        if phrase is not None and not phrase.fresh and lives.uses[out] == 1 and out not in lives.results:
+        once = lives.uses[out] == 1 and out not in lives.results
+        if phrase is not None and not phrase.fresh and once and len(said) < LONG:
             self.names[out] = said
             return []
         outs = ", ".join(self.names[v] for v in step.outs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ember_ml.backend import Backend, get_backend
@@ -20,6 +21,7 @@ from ember_ml.core.keys import take_key
 MISSED = object()
 STATIC = (bool, str, bytes)  # arguments whose value is part of the program
 NUMBERS = (int, float, complex)
+DEEP = 40  # brackets within brackets, of which Python reads no more than 200
 
 
 def random_inputs(engine: Backend) -> list:
@@ -147,14 +149,17 @@ class _Way:
             self.check(other, kind, x.dtype, x.shape)
         self.given.append(place)
 
-    def put_together(self, structure: tuple, places: Any) -> str:
+    def put_together(self, structure: tuple, places: Any, depth: int = 0) -> str:
         """Return the expression for a tree of results."""
+        if depth == DEEP:
+            given = ", ".join(f"out[{next(places)}]" for _ in tree.paths(structure))
+            return f"{self.held(partial(tree.unflatten, structure))}([{given}])"
         if structure == tree.LEAF:
             return f"out[{next(places)}]"
         if structure == tree.NONE:
             return "None"
         kind, keys, children = structure
-        parts = [self.put_together(child, places) for child in children]
+        parts = [self.put_together(child, places, depth + 1) for child in children]
         if keys is not None:
             inside = "{" + ", ".join(f"{self.held(k)}: {p}" for k, p in zip(keys, parts, strict=True)) + "}"
             return inside if kind is dict else f"{self.held(kind)}({inside})"

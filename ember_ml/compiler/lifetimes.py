@@ -61,9 +61,10 @@ class Lifetimes:
 
     def ended(self, place: int, step: Step) -> list[Var]:
         """Return the large variables among a step's arguments that nothing after it reads or writes over."""
-        over = {self.over.get(out) for out in step.outs} | self.given | self.results
-        own = [v for v in dict.fromkeys(variables(step.args)) if self.root[v] is v and v not in over]
-        return [v for v in own if self.plans and _bytes(v) >= LARGE and self.last[v] == place]
+        over = {self.over.get(out) for out in step.outs}
+        done = [v for v in dict.fromkeys(variables(step.args)) if self.root[v] is v and self.last[v] == place]
+        own = [v for v in done if not (v in over or v in self.given or v in self.results)]
+        return [v for v in own if self.plans and _bytes(v) >= LARGE]
 
 
 def _bytes(v: Var) -> int:
