@@ -1,5 +1,6 @@
-"""A stranger's engine and a stranger's layer, each in one file, held to what ours are held to."""
+"""A stranger's engine, layer and pass, each in one file, held to what ours are held to."""
 
+import importlib
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from ember_ml import backend, ops, tensor
 from ember_ml.cli.check import check
 from ember_ml.cli.laws import LAWS, all_cases, native
 from ember_ml.cli.samples import call, sample
-from ember_ml.compiler import compile, grad, value_and_grad
+from ember_ml.compiler import compile, grad, passes, value_and_grad
 from ember_ml.core import TABLE, dispatch, tree
 from ember_ml.nn import Linear, Model, Parameter, Sequential, load, save
 from ember_ml.tensor import EmberTensor
@@ -397,3 +398,42 @@ def test_one_strangers_layer_runs_on_anothers_engine(lists):
         want = grad(lambda p, x: ops.sum(layer.functional(p, x)))(WEIGHTS, X)
     for name in WEIGHTS:
         close(lists.to_numpy(slopes[name]), want[name])
+
+
+# A pass of the compiler
+
+
+@pytest.fixture
+def division(monkeypatch):
+    """The stranger's rules, asked while the test runs."""
+    known = {name: {op: list(several) for op, several in of.items()} for name, of in passes.RULES.items()}
+    monkeypatch.setattr(passes, "RULES", known)
+    importlib.reload(importlib.import_module("fixtures.division"))
+
+
+def steps_of(f, x, **settings):
+    compiled = compile(f, **settings)
+    compiled(x)
+    return [step.op.name for step in compiled.graphs[0].steps]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("divisor", [1, 2, 8, 64])
+def test_integers_are_divided_by_a_power_of_two_without_division(be, division, dtype, divisor):
+    x = np.array([-128, -64, -9, -8, -7, -1, 0, 1, 7, 8, 9, 63, 64, 127]).astype(dtype)
+    both = compile(lambda x: (ops.floor_divide(x, divisor), ops.remainder(x, divisor)))
+    quotient, rest = both(be.array(x))
+    np.testing.assert_array_equal(be.to_numpy(quotient), x // divisor)
+    np.testing.assert_array_equal(be.to_numpy(rest), x % divisor)
+    assert {step.op.name for step in both.graphs[0].steps} <= {"bitwise_right_shift", "bitwise_and", "astype"}
+
+
+def test_a_rule_answers_only_where_it_holds(division):
+    x = np.arange(-5, 6)
+    assert steps_of(lambda x: x // 8, x) == ["bitwise_right_shift"]
+    for f, given in [(lambda x: x // 6, x), (lambda x: x // -8, x), (lambda x: x // 8, x * 1.0)]:
+        assert steps_of(f, given) == ["floor_divide"]
+
+
+def test_a_rule_is_left_out_with_its_pass(division):
+    assert steps_of(lambda x: x % 8, np.arange(5), without=("strength",)) == ["remainder"]
