@@ -53,7 +53,7 @@ class Op:
     arrays: tuple[str, ...] = ()  # names of the array parameters; unless given, the positional-only ones
     sequence: bool = False  # its first array parameter is a sequence of arrays, or variadic
     returns: type | None = None  # the named tuple in which several results come
-    places: Callable | None = None  # (*args, **attrs) -> the `rules.Places` that eager code checks
+    places: Callable | None = None  # (*args, **attrs) -> the `indexing.Places` that eager code checks
     batch: Callable | None = None  # what it does at many places at once, as `core.batching` calls it
     cost: Callable | None = (
         None  # (output, *args, **attrs) -> arithmetic operations; see `ember_ml.ops.costs`

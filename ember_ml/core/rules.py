@@ -9,9 +9,9 @@ Both raise in words that hold on every engine; the op's name is put in front by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 from ember_ml.core import tree
 from ember_ml.core.dtypes import (
@@ -21,7 +21,6 @@ from ember_ml.core.dtypes import (
     inexact,
     int64,
     promote,
-    real_of,
 )
 
 Shape = tuple[int, ...]
@@ -49,19 +48,9 @@ def same(x: Any, *_: Any, **__: Any) -> Shape:
     return shape_of(x)
 
 
-def scalar(*_: Any, **__: Any) -> Shape:
-    """Return the shape of a single number."""
-    return ()
-
-
 def data_dependent(*_: Any, **__: Any) -> Shape:
     """Refuse: the shape depends on the values. Names such an op, which compiled code cannot have."""
     raise UnknownShape("the shape of the result depends on values, which compiled code does not know")
-
-
-def given_shape(*_: Any, shape: Any, **__: Any) -> Shape:
-    """Return the shape asked for, an integer or a sequence of them."""
-    return as_shape(shape)
 
 
 def steps(start: Any, stop: Any = None, step: Any = 1, **_: Any) -> tuple[Any, Any, int]:
@@ -147,21 +136,6 @@ def as_axes(axis: Any, ndim: int) -> Shape:
     return axes
 
 
-def contracted(x1: Any, x2: Any, **_: Any) -> Shape:
-    """Return the shape of a (stack of) matrix product(s)."""
-    a, b = shape_of(x1), shape_of(x2)
-    if not a or not b:
-        raise ValueError(f"expected at least one dimension on each side, {a} @ {b}")
-    left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
-    if left[-1] != right[-2]:
-        raise ValueError(f"inner sizes differ, {a} @ {b}")
-    try:
-        batch = broadcast_shapes(left[:-2], right[:-2])
-    except ValueError:
-        raise ValueError(f"batch sizes do not broadcast, {a} @ {b}") from None
-    return (*batch, *left[-2:-1][: len(a) > 1], *right[-1:][: len(b) > 1])
-
-
 def reshaped(x: Any, shape: Any, **_: Any) -> Shape:
     """Return the new shape, with one -1 worked out."""
     old = shape_of(x)
@@ -179,28 +153,6 @@ def reshaped(x: Any, shape: Any, **_: Any) -> Shape:
     if math.prod(new) != size:
         raise ValueError(f"cannot reshape {old} to {new}: {size} values do not fill {math.prod(new)} places")
     return new
-
-
-def as_sequence(arrays: Any) -> Sequence:
-    """Return a sequence of arrays itself, if that is what it is and not empty."""
-    if not isinstance(arrays, list | tuple):
-        raise TypeError(f"expected a list or tuple of arrays, got one array of shape {shape_of(arrays)}")
-    if not arrays:
-        raise ValueError("expected at least one array, got none")
-    return arrays
-
-
-def sequence_shapes(arrays: Sequence, *, axis: int, but_axis: bool) -> list[Shape]:
-    """Return the shapes of a sequence that must agree, except along `axis` when `but_axis`."""
-    shapes = [shape_of(a) for a in as_sequence(arrays)]
-    for s in shapes[1:]:
-        others = [
-            (m, n) for i, (m, n) in enumerate(zip(shapes[0], s, strict=False)) if not (but_axis and i == axis)
-        ]
-        if len(s) != len(shapes[0]) or any(m != n for m, n in others):
-            but = f" except along axis {axis}" if but_axis else ""
-            raise ValueError(f"shapes must agree{but}, got {', '.join(map(str, shapes))}")
-    return shapes
 
 
 def index_shape(x: Any, index: Any, **_: Any) -> Shape:
@@ -237,29 +189,6 @@ def expand_index(index: Any, ndim: int) -> tuple[Any, ...]:
     return (*parts[:at], *fill, *parts[at + 1 :])
 
 
-class Places(NamedTuple):
-    """Integers that point along an axis of `size`; negative ones count from its end where they may."""
-
-    indices: Any
-    size: int
-    axis: Any = 0
-    signed: bool = True
-
-    def check(self, lowest: int, highest: int) -> None:
-        """Raise IndexError unless all indices, of which these are the extremes, point inside."""
-        least = -self.size if self.signed else 0
-        if lowest < 0 and not self.signed:
-            raise IndexError(f"expected no negative indices, got {lowest}")
-        if not least <= lowest <= highest < self.size:
-            bad = lowest if lowest < least else highest
-            raise IndexError(f"index {bad} is out of bounds for axis {self.axis} with size {self.size}")
-
-    def check_number(self) -> None:
-        """Raise IndexError for a Python number that points outside; arrays pass."""
-        if isinstance(self.indices, int):
-            self.check(self.indices, self.indices)
-
-
 def view(out: Any, *_: Any, **__: Any) -> int:
     """Return the cost of what moves no number: results are read where the argument lies."""
     return 0
@@ -287,11 +216,6 @@ def promoted(args: tuple, attrs: dict) -> tuple[Any, DType]:
     return common, common
 
 
-def compared(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """All arguments meet in one dtype; the result is boolean."""
-    return promote(*operands(args)), bool_
-
-
 def floating(args: tuple, attrs: dict) -> tuple[Any, DType]:
     """All arguments meet in one dtype that holds fractions: integers become the default float."""
     common = inexact(promote(*operands(args)))
@@ -313,28 +237,9 @@ def kept(args: tuple, attrs: dict) -> tuple[Any, DType]:
     return None, promote(_operand(tree.leaves(args)[0]))
 
 
-def magnitude(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """As the first argument, but real."""
-    return None, real_of(kept(args, attrs)[1])
-
-
 def accumulated(args: tuple, attrs: dict) -> tuple[Any, DType]:
     """Sums of integers and truths are int64 (uint64 of unsigned ones), others keep theirs, unless asked."""
     if attrs.get("dtype") is not None:
         return None, as_dtype(attrs["dtype"])
     own = kept(args, attrs)[1]
     return None, {"bool": int64, "int": int64, "uint": as_dtype("uint64")}.get(own.kind, own)
-
-
-def chosen(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """The first argument is a condition; the others meet."""
-    common = promote(*operands(args[1:]))
-    return (None, *([common] * (len(args) - 1))), common
-
-
-def asked(args: tuple, attrs: dict) -> tuple[Any, DType]:
-    """The dtype asked for, else that of the first array argument, else the default float."""
-    if attrs.get("dtype") is not None:
-        return None, as_dtype(attrs["dtype"])
-    given = [d for d in operands(args) if isinstance(d, DType)]
-    return None, given[0] if given else as_dtype(float)

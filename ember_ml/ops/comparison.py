@@ -1,14 +1,19 @@
 """Ops that compare and combine truths. Their results are boolean and have no gradient."""
 
-from ember_ml.core.dtypes import REAL
+from ember_ml.core.dtypes import REAL, bool_, promote
 from ember_ml.core.op import primitive
-from ember_ml.core.rules import broadcast, compared, truth
+from ember_ml.core.rules import broadcast, operands, truth
 from ember_ml.core.trace import constant
 
 __all__ = [
     "equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or",
     "logical_xor", "not_equal",
 ]  # fmt: skip
+
+
+def compared(args, attrs):
+    """All arguments meet in one dtype; the result is boolean."""
+    return promote(*operands(args)), bool_
 
 
 @primitive(shape=broadcast, dtype=compared, vjp=constant)

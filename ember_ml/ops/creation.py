@@ -4,9 +4,9 @@ Without `like` they belong to the innermost open trace, else to the active backe
 """
 
 from ember_ml.core import tree
-from ember_ml.core.dtypes import FLOATING, Defaults, as_dtype
+from ember_ml.core.dtypes import FLOATING, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import as_shape, asked, given_shape, same, shape_of, steps
+from ember_ml.core.rules import as_shape, operands, same, shape_of, steps
 from ember_ml.core.trace import constant
 from ember_ml.ops.costs import moved
 
@@ -14,6 +14,19 @@ __all__ = [
     "arange", "asarray", "astype", "empty", "empty_like", "eye", "full", "full_like", "identity",
     "linspace", "ones", "ones_like", "zeros", "zeros_like",
 ]  # fmt: skip
+
+
+def asked(args, attrs):
+    """The dtype asked for, else that of the first array argument, else the default float."""
+    if attrs.get("dtype") is not None:
+        return None, as_dtype(attrs["dtype"])
+    given = [d for d in operands(args) if isinstance(d, DType)]
+    return None, given[0] if given else as_dtype(float)
+
+
+def given_shape(*_, shape, **__):
+    """Return the shape asked for, an integer or a sequence of them."""
+    return as_shape(shape)
 
 
 @primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)

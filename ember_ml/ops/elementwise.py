@@ -1,10 +1,10 @@
 """Ops on each element by itself. Two arrays broadcast against each other."""
 
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import BITS, FLOATING, NUMERIC, REAL, as_dtype
+from ember_ml.core.dtypes import BITS, FLOATING, NUMERIC, REAL, as_dtype, promote, real_of
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
-from ember_ml.core.rules import broadcast, chosen, floating, magnitude, promoted, truth
+from ember_ml.core.rules import broadcast, floating, kept, operands, promoted, truth
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater, less_equal, logical_and, logical_or, not_equal
 from ember_ml.ops.limits import largest_finite
@@ -19,6 +19,17 @@ __all__ = [
 ]  # fmt: skip
 
 LOG2, LOG10 = 0.6931471805599453, 2.302585092994046
+
+
+def chosen(args, attrs):
+    """The first argument is a condition; the others meet."""
+    common = promote(*operands(args[1:]))
+    return (None, *([common] * (len(args) - 1))), common
+
+
+def magnitude(args, attrs):
+    """As the first argument, but real."""
+    return None, real_of(kept(args, attrs)[1])
 
 
 def is_complex(x):

@@ -1,9 +1,10 @@
 """Ops that read and write places of an array. Arrays are values: writing returns a new one."""
 
+from typing import Any, NamedTuple
+
 from ember_ml.core.dtypes import NUMERIC, REAL, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
-    Places,
     UnknownShape,
     as_axis,
     axis_or_only,
@@ -26,6 +27,29 @@ from ember_ml.ops.elementwise import divide, multiply
 __all__ = [
     "getitem", "index_add", "index_max", "index_min", "one_hot", "slice_tensor", "slice_update", "take",
 ]  # fmt: skip
+
+
+class Places(NamedTuple):
+    """Integers that point along an axis of `size`; negative ones count from its end where they may."""
+
+    indices: Any
+    size: int
+    axis: Any = 0
+    signed: bool = True
+
+    def check(self, lowest: int, highest: int) -> None:
+        """Raise IndexError unless all indices, of which these are the extremes, point inside."""
+        least = -self.size if self.signed else 0
+        if lowest < 0 and not self.signed:
+            raise IndexError(f"expected no negative indices, got {lowest}")
+        if not least <= lowest <= highest < self.size:
+            bad = lowest if lowest < least else highest
+            raise IndexError(f"index {bad} is out of bounds for axis {self.axis} with size {self.size}")
+
+    def check_number(self) -> None:
+        """Raise IndexError for a Python number that points outside; arrays pass."""
+        if isinstance(self.indices, int):
+            self.check(self.indices, self.indices)
 
 
 @primitive(

@@ -6,7 +6,7 @@ from ember_ml.core.batching import Batched, unboxed
 from ember_ml.core.dtypes import NUMERIC, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.reverse import conjugated
-from ember_ml.core.rules import as_axis, broadcast_shapes, contracted, shape_of
+from ember_ml.core.rules import as_axis, broadcast_shapes, shape_of
 from ember_ml.ops.batching import products
 from ember_ml.ops.costs import size
 from ember_ml.ops.creation import astype, zeros
@@ -30,6 +30,21 @@ __all__ = [
 ]  # fmt: skip
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def contracted(x1, x2, **_):
+    """Return the shape of a (stack of) matrix product(s)."""
+    a, b = shape_of(x1), shape_of(x2)
+    if not a or not b:
+        raise ValueError(f"expected at least one dimension on each side, {a} @ {b}")
+    left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
+    if left[-1] != right[-2]:
+        raise ValueError(f"inner sizes differ, {a} @ {b}")
+    try:
+        batch = broadcast_shapes(left[:-2], right[:-2])
+    except ValueError:
+        raise ValueError(f"batch sizes do not broadcast, {a} @ {b}") from None
+    return (*batch, *left[-2:-1][: len(a) > 1], *right[-1:][: len(b) > 1])
 
 
 def _matmul_vjp(g, out, x1, x2):

@@ -6,12 +6,13 @@ import sys
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import as_dtype, inexact
 from ember_ml.core.op import composite
-from ember_ml.core.rules import Places, as_axis, as_shape, axis_or_only, shape_of
+from ember_ml.core.rules import as_axis, as_shape, axis_or_only, shape_of
 from ember_ml.ops.comparison import greater, greater_equal, less
 from ember_ml.ops.control import stop_gradient
 from ember_ml.ops.creation import arange, astype, full, zeros
 from ember_ml.ops.elementwise import add, divide, exp, maximum, multiply, subtract, where
 from ember_ml.ops.indexing import (
+    Places,
     along_axis,
     getitem,
     index_add,

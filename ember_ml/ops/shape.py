@@ -7,13 +7,11 @@ from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import (
     as_axes,
     as_axis,
-    as_sequence,
     as_shape,
     broadcast_shapes,
     kept,
     reshaped,
     same,
-    sequence_shapes,
     shape_of,
     stretches,
     view,
@@ -28,6 +26,28 @@ __all__ = [
     "flip", "hstack", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "split",
     "squeeze", "stack", "swapaxes", "transpose", "unstack", "vstack",
 ]  # fmt: skip
+
+
+def sequence_shapes(arrays, *, axis, but_axis):
+    """Return the shapes of a sequence that must agree, except along `axis` when `but_axis`."""
+    shapes = [shape_of(a) for a in as_sequence(arrays)]
+    for s in shapes[1:]:
+        others = [
+            (m, n) for i, (m, n) in enumerate(zip(shapes[0], s, strict=False)) if not (but_axis and i == axis)
+        ]
+        if len(s) != len(shapes[0]) or any(m != n for m, n in others):
+            but = f" except along axis {axis}" if but_axis else ""
+            raise ValueError(f"shapes must agree{but}, got {', '.join(map(str, shapes))}")
+    return shapes
+
+
+def as_sequence(arrays):
+    """Return a sequence of arrays itself, if that is what it is and not empty."""
+    if not isinstance(arrays, list | tuple):
+        raise TypeError(f"expected a list or tuple of arrays, got one array of shape {shape_of(arrays)}")
+    if not arrays:
+        raise ValueError("expected at least one array, got none")
+    return arrays
 
 
 @primitive(
