@@ -16,6 +16,8 @@ from ember_ml.backend.device import set_default_device as set_default_device
 from ember_ml.backend.device import set_device as set_device
 from ember_ml.backend.device import synchronize as synchronize
 from ember_ml.backend.device import to_device as to_device
+from ember_ml.backend.fast_sizes import compute_convolution_shapes as compute_convolution_shapes
+from ember_ml.backend.fast_sizes import next_fast_len as next_fast_len
 from ember_ml.backend.namespaces import enter
 from ember_ml.backend.proxy import BackendManager as BackendManager
 from ember_ml.backend.proxy import backend as backend

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from typing import Any
 
+from ember_ml.backend.fast_sizes import compute_convolution_shapes, next_fast_len
 from ember_ml.core import ALIASES, TABLE, Op, as_dtype, keys, op_named
 from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.dtypes import DTYPES, KINDS, Defaults, DType, promote, real_of
 from ember_ml.core.rules import broadcast, same, shape_of
-from ember_ml.core.transforms import compute_convolution_shapes, next_fast_len
 
 _INTEGERS = ("int", "uint")
 _FRACTION_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}

@@ -27,28 +27,26 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """
     leaves, structure = tree.flatten(primals)
     leaves = [as_float_array(x, "vjp") for x in leaves]
-    found: dict[str, Any] = {}
+    found: list[tuple] = []
 
     def flat(*values: Any) -> list:
         result = f(*tree.unflatten(structure, values))
-        result, aux = result if has_aux else (result, None)
-        outs, found["structure"] = tree.flatten(result)
-        extra, found["aux"] = tree.flatten(aux)
-        found["count"] = len(outs)
-        return [*outs, *extra]
+        outs, shape = tree.flatten(result if has_aux else (result, None))
+        found.append(shape)
+        return outs
 
     values, pull = linearize(flat, leaves)
-    outs, extra = values[: found["count"]], values[found["count"] :]
-    specs = [spec_of(x) for x in outs]
+    result, aux = tree.unflatten(found[0], values)
+    outs, shape = tree.flatten(result)
+    specs, extra = [spec_of(x) for x in outs], [None] * (len(values) - len(outs))
 
     def pullback(cotangents: Any) -> tuple:
-        given = _cotangents(cotangents, found["structure"], specs)
-        slopes = map(conjugated, pull([*map(conjugated, given), *(None for _ in extra)]))
+        given = map(conjugated, _cotangents(cotangents, shape, specs))
+        slopes = map(conjugated, pull([*given, *extra]))
         parts = [TABLE["zeros_like"](x) if p is None else p for p, x in zip(slopes, leaves, strict=True)]
         return tree.unflatten(structure, parts)
 
-    result = tree.unflatten(found["structure"], outs)
-    return (result, pullback, tree.unflatten(found["aux"], extra)) if has_aux else (result, pullback)
+    return (result, pullback, aux) if has_aux else (result, pullback)
 
 
 def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:

@@ -13,8 +13,6 @@ from ember_ml.core.keys import set_stream as set_stream
 from ember_ml.core.op import ALIASES, TABLE, alias, unknown
 from ember_ml.core.operators import derive_operators
 from ember_ml.core.rules import broadcast_shapes as broadcast_shapes
-from ember_ml.core.transforms import compute_convolution_shapes as compute_convolution_shapes
-from ember_ml.core.transforms import next_fast_len as next_fast_len
 from ember_ml.ops.activation import *
 from ember_ml.ops.calculus import *
 from ember_ml.ops.comparison import *
@@ -76,7 +74,7 @@ _OF_THE_BACKEND = (
     *("set_backend", "get_backend", "auto_select_backend"),
     *("to_device", "get_device", "get_available_devices", "set_default_device", "get_default_device"),
     *("memory_usage", "memory_info", "synchronize", "is_available"),
-    *("save", "load"),
+    *("save", "load", "next_fast_len", "compute_convolution_shapes"),
 )
 
 
