@@ -4,7 +4,7 @@ import operator
 
 from ember_ml.core.dtypes import REAL, as_dtype
 from ember_ml.core.op import composite
-from ember_ml.core.rules import shape_of
+from ember_ml.core.rules import data_dependent, shape_of
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, greater
 from ember_ml.ops.creation import astype
@@ -45,7 +45,7 @@ def maximum_filter(x, /, size, *, mode="reflect", cval=0.0):
     return wide
 
 
-@composite(kinds=REAL, vjp=constant)
+@composite(shape=data_dependent, kinds=REAL, vjp=constant)
 def max_filter_coordinates(scores, /, min_distance):
     """The coordinates of local maxima, (n, d) in the order of the array: every place of a plateau is one.
 

@@ -29,12 +29,12 @@ def _places(x, **_):
     return data_dependent()
 
 
-@primitive(spec=_places, vjp=constant)
+@primitive(shape=data_dependent, spec=_places, vjp=constant)
 def nonzero(x, /):
     """Where the values are that are not 0, in order: a tuple of an index array for each axis."""
 
 
-@composite(vjp=constant)
+@composite(shape=data_dependent, vjp=constant)
 def argwhere(x, /):
     """Where the values are that are not 0, in order: an array of a row for each, (n, dimensions)."""
     return stack(nonzero(x), axis=-1)
@@ -95,7 +95,7 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Any
 
 
-@primitive(spec=data_dependent, vjp=constant, returns=UniqueAll)
+@primitive(shape=data_dependent, vjp=constant, returns=UniqueAll)
 def unique_all(x, /):
     """The different values, rising; where each is first; which one each place holds; how often each occurs.
 
@@ -103,21 +103,21 @@ def unique_all(x, /):
     """
 
 
-@composite(vjp=constant, returns=UniqueCounts)
+@composite(shape=data_dependent, vjp=constant, returns=UniqueCounts)
 def unique_counts(x, /):
     """The different values, rising, and how often each occurs. NaNs all differ."""
     found = unique_all(x)
     return found.values, found.counts
 
 
-@composite(vjp=constant, returns=UniqueInverse)
+@composite(shape=data_dependent, vjp=constant, returns=UniqueInverse)
 def unique_inverse(x, /):
     """The different values, rising, and which one each place holds, in x's shape. NaNs all differ."""
     found = unique_all(x)
     return found.values, found.inverse_indices
 
 
-@composite(vjp=constant)
+@composite(shape=data_dependent, vjp=constant)
 def unique_values(x, /):
     """The different values, rising. NaNs all differ."""
     return unique_all(x).values
@@ -152,6 +152,6 @@ def _counted(x, weights=None, **_):
     raise UnknownShape("the largest value decides on the shape, and compiled code does not know it")
 
 
-@primitive(spec=_counted, arrays=("x", "weights"), vjp=constant)
+@primitive(shape=data_dependent, spec=_counted, arrays=("x", "weights"), vjp=constant)
 def bincount(x, /, weights=None, minlength=0):
     """How often each of 0, 1, 2 ... occurs in x, or the sum of its weights; at least `minlength` of them."""
