@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from ember_ml.core import tree
-from ember_ml.nn.modules.module import Module, as_tensor, lacks_tensors, replaced
+from ember_ml.nn.modules.module import Module, as_tensor, check_shape, lacks_tensors, replaced
 from ember_ml.nn.modules.parameter import Parameter
 from ember_ml.ops.random import drawing_from
 from ember_ml.tensor import EmberTensor
@@ -23,7 +23,7 @@ def functional_call(
     behind, such as running statistics, as native arrays; the output is native too, unless tensors were
     given. What is not built yet is built.
 
-    Raises KeyError for a name that the module does not have.
+    Raises KeyError for a name that the module does not have, ValueError for a wrong shape.
     """
     module.ensure_built(*args)
     own = dict((*module.named_parameters(), *module.named_buffers()))
@@ -31,9 +31,11 @@ def functional_call(
     if unknown := sorted(given.keys() - own.keys()):
         known = ", ".join(own)
         raise KeyError(f"functional_call: no parameter or buffer {', '.join(unknown)}; there are {known}")
+    for name, value in given.items():
+        check_shape("functional_call", name, value, own[name])
     stand_in = replaced(module, {id(x): _with_value(x, given.get(name, x.data)) for name, x in own.items()})
     with drawing_from(key):
-        output = stand_in.forward(*tree.map(as_tensor, args))
+        output = stand_in(*tree.map(as_tensor, args))
     left = {name: x.data for name, x in stand_in.named_buffers()}
     return (tree.map(bare, output) if lacks_tensors((given, args)) else output), left
 

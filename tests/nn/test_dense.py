@@ -82,3 +82,10 @@ def test_an_activation_may_be_a_function_and_none_is_the_identity():
     assert get_activation(np.cos) is np.cos
     assert get_activation("tanh") is ops.tanh
     assert get_activation(None)(X) is X
+
+
+@pytest.mark.parametrize("layer", [lambda: Dense(2, 1), lambda: Linear(2, 1), lambda: Linear(dimension=1)])
+@pytest.mark.parametrize(("given", "kind"), [([[1.0, 2.0]], "list"), (3.0, "float"), (None, "NoneType")])
+def test_what_is_no_array_is_refused_with_a_way_to_make_one(layer, given, kind):
+    with pytest.raises(TypeError, match=rf"expected an array, got {kind}; make one with ember_ml\.tensor"):
+        layer()(given)

@@ -108,6 +108,11 @@ def test_unknown_names_are_named_beside_the_known():
         functional_call(Dense(3, 2), {"weight": np.ones((3, 2)), "offset": np.ones(2)}, X)
 
 
+def test_parameters_of_another_model_are_refused():
+    with pytest.raises(ValueError, match=r"'kernel' has shape \(4, 2\), expected \(3, 2\); .* another model"):
+        functional_call(Dense(3, 2), {"kernel": np.ones((4, 2))}, X)
+
+
 def test_a_shared_parameter_is_replaced_everywhere(be):
     layer = Dense(3, 3, use_bias=False)
     module = Sequential(layer, Tanh(), layer)

@@ -8,8 +8,10 @@ import pytest
 
 from conftest import close
 from ember_ml import ops
-from ember_ml.nn import Dense, Dropout, Linear, Module, Parameter, Sequential, Tanh
+from ember_ml.compiler import compile
+from ember_ml.nn import Dense, Dropout, Linear, Model, Module, Parameter, Sequential, Tanh, functional_call
 from ember_ml.tensor import EmberTensor
+from ember_ml.training import SGD, Trainer
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 
@@ -188,6 +190,68 @@ def test_a_native_call_records_nothing_and_a_tensor_call_does(be):
     assert recorded == [False, True]
 
 
+class Mixes(Module):
+    def __init__(self):
+        self.weight = Parameter(ops.ones((7, 2)))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+class Holds(Module):
+    def __init__(self, inner):
+        self.parts = {"first": Sequential(Tanh(), inner)}
+
+    def forward(self, x):
+        return self.parts["first"](x)
+
+
+def run_in_a_trainer(net, x):
+    Trainer(net, SGD()).fit((x, x), epochs=1)
+
+
+def run_in_a_model(net, x):
+    model = Model()
+    model |= net(input="input", output="output")
+    model(x)
+
+
+WAYS = {
+    "called": (lambda net, x: net(x), ""),
+    "with a tensor": (lambda net, x: net(EmberTensor(x)), ""),
+    "as a function": (lambda net, x: functional_call(net, {}, x), ""),
+    "compiled": (lambda net, x: compile(net)({}, x), ""),
+    "trained": (run_in_a_trainer, ""),
+    "as a node": (run_in_a_model, "holds."),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("inner", "words"),
+    [
+        (lambda: Dense(5, 2), r"\(Dense\): expected inputs of 5 features"),
+        (lambda: Linear(5, 2), r"\(Linear\): expected inputs of 5 features"),
+        (lambda: Mixes(), r"\(Mixes\): matmul: "),
+    ],
+)
+def test_an_error_begins_with_the_path_of_the_layer_in_which_it_arose(way, inner, words):
+    run, before = WAYS[way]
+    with pytest.raises(ValueError, match=rf"^{before}parts\.first\.layers\.1 {words}"):
+        run(Holds(inner()), X)
+
+
+def test_a_key_error_and_a_layer_called_by_itself_keep_their_words():
+    class Looks(Module):
+        def forward(self, x):
+            return {}["nothing"]
+
+    with pytest.raises(KeyError, match=r"layers\.0 \(Looks\): nothing"):
+        Sequential(Looks())(X)
+    with pytest.raises(ValueError, match=r"^Dense: expected inputs of 5"):
+        Dense(5, 2)(X)
+
+
 def test_a_module_without_forward_says_so():
     with pytest.raises(TypeError, match="Module has no forward method"):
         Module()(np.ones(3))
@@ -317,7 +381,7 @@ def test_loading_from_another_engine_works(be):
     [
         (lambda s: s.pop("bias"), KeyError, r"missing \['bias'\], unexpected nothing"),
         (lambda s: s.update(scale=np.ones(2)), KeyError, r"missing nothing, unexpected \['scale'\]"),
-        (lambda s: s.update(bias=np.ones(3)), ValueError, r"bias has shape \(3,\), expected \(2,\)"),
+        (lambda s: s.update(bias=np.ones(3)), ValueError, r"'bias' has shape \(3,\), expected \(2,\)"),
         (lambda s: s.update(bias="text"), TypeError, None),
     ],
 )
@@ -338,7 +402,7 @@ def test_without_strict_what_matches_is_taken(be):
     module.load_state_dict({"bias": np.ones(2), "other": np.ones(1)}, strict=False)
     np.testing.assert_array_equal(host(module.bias), 1.0)
     np.testing.assert_array_equal(host(module.kernel), kernel)
-    with pytest.raises(ValueError, match="bias has shape"):
+    with pytest.raises(ValueError, match="'bias' has shape"):
         module.load_state_dict({"bias": np.ones(3)}, strict=False)
 
 

@@ -29,7 +29,7 @@ from ember_ml.nn.container.drawing import Drawing, draw
 from ember_ml.nn.container.outline import boxes_and_wires, summary
 from ember_ml.nn.container.plan import Key, Node, Plan, plan_of, unused
 from ember_ml.nn.modules.connection import Connection, Ports, Wired, wire
-from ember_ml.nn.modules.module import Module
+from ember_ml.nn.modules.module import Module, blame
 from ember_ml.nn.modules.summary import Summary
 from ember_ml.nn.saving import build, describe
 from ember_ml.tensor.conversion import owner_of
@@ -241,8 +241,8 @@ class Model(Module):
                 shapes = ", ".join(
                     f"{k} {tuple(found[k].shape)}" for k in node.reads() if owner_of(found.get(k))
                 )
-                words = error.args[0] if isinstance(error, KeyError) and error.args else error
-                error.args = (f"node {node.name!r} ({node.kind}; {shapes}): {words}",)
+                blame(vars(self)[node.name], error, f"; {shapes}")
+                self._locate(error)
                 raise
             found.update({key: named(x, key) for key, x in _spread(node, result).items()})
         return found

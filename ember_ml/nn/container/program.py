@@ -124,12 +124,6 @@ class Program:
         self.model.check_keys("params and data", values, among=own)
         if missing := [k for k in own if k not in values]:
             raise KeyError(f"params: nothing is given for {', '.join(map(repr, missing))}")
-        for name, parameter in own.items():
-            if tuple(values[name].shape) != parameter.shape:
-                raise ValueError(
-                    f"params: {name!r} has shape {tuple(values[name].shape)}, expected {parameter.shape}; "
-                    "are these the parameters of another model?"
-                )
         return values
 
     def _check(self, key: str, x: Any) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ember_ml import ops
+from ember_ml.core.rules import shape_of
 from ember_ml.nn.initializers import get_initializer, kaiming_uniform
 from ember_ml.nn.modules.activations import get_activation
 from ember_ml.nn.modules.module import Module
 from ember_ml.nn.modules.parameter import Parameter
+from ember_ml.tensor.conversion import owner_of
 
 
 class Dense(Module):
@@ -88,8 +90,10 @@ class Linear(Module):
 
 
 def _check_width(layer: Module, x: Any, width: int | None) -> None:
-    if not x.shape or x.shape[-1] != width:
-        name = type(layer).__name__
-        raise ValueError(
-            f"{name}: expected inputs of {width} features in the last axis, got shape {tuple(x.shape)}"
+    name, shape = type(layer).__name__, shape_of(x)
+    if owner_of(x) is None:
+        raise TypeError(
+            f"{name}: expected an array, got {type(x).__name__}; make one with ember_ml.tensor.array(...)"
         )
+    if not shape or shape[-1] != width:
+        raise ValueError(f"{name}: expected inputs of {width} features in the last axis, got shape {shape}")

@@ -16,6 +16,8 @@ from ember_ml.core import tree
 from ember_ml.core.dispatch import AMBIENT
 from ember_ml.core.dtypes import FLOATING
 from ember_ml.core.graph import trace_graph
+from ember_ml.core.op import FAULTS
+from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import spec_of
 from ember_ml.nn.modules.connection import LEVEL, Ports, ports_of, wire
 from ember_ml.nn.modules.parameter import Parameter
@@ -51,13 +53,25 @@ class Module(Settings):
         owners = {owner_of(x) for x in leaves} - {None}
         if any(x.level == LEVEL for x in owners) or (not owners and any(isinstance(x, str) for x in leaves)):
             return wire(self, args, settings)
-        if not self.built:
-            self._build_for((args, settings))
-        if not owners or any(x.level == 1 for x in owners):
-            return self.forward(*args, **settings)
-        args, settings = tree.map(as_tensor, (args, settings))
-        with no_grad():
-            return tree.map(bare, self.forward(*args, **settings))
+        try:
+            if not self.built:
+                self._build_for((args, settings))
+            if not owners or any(x.level == 1 for x in owners):
+                return self.forward(*args, **settings)
+            args, settings = tree.map(as_tensor, (args, settings))
+            with no_grad():
+                return tree.map(bare, self.forward(*args, **settings))
+        except (*FAULTS, KeyError) as error:
+            blame(self, error)
+            self._locate(error)
+            raise
+
+    def _locate(self, error: Exception) -> None:
+        """Let an error that arose in a module below begin with that module's dotted name."""
+        layer, about, words = error.layer  # pyright: ignore[reportAttributeAccessIssue] - `blame` set it
+        name = next((name for name, m in self.named_modules() if id(m) == layer), "")
+        if name:
+            error.args = (f"{name} ({about}): {words}",)
 
     @property
     def complete(self) -> bool:
@@ -81,7 +95,7 @@ class Module(Settings):
             given = list(leaves)
             for place, value in zip(arrays, values, strict=True):
                 given[place] = EmberTensor(value)
-            return tree.map(bare, copy.forward(*tree.unflatten(structure, given)))
+            return tree.map(bare, copy(*tree.unflatten(structure, given)))
 
         trace_graph(dry, [spec_of(leaves[i]) for i in arrays])
 
@@ -313,6 +327,16 @@ def replaced(module: Module, swap: dict[int, Any]) -> Module:
 BaseModule = Module
 
 
+def blame(module: Module, error: Any, given: str = "") -> None:
+    """Note in an error the innermost module that it passed through, and what that was given."""
+    layer, _, words = getattr(error, "layer", (id(module), "", None))
+    if layer == id(module):
+        if words is None:
+            words = error.args[0] if isinstance(error, KeyError) and error.args else error
+            words = str(words).removeprefix(f"{module.kind}: ")
+        error.layer = (layer, f"{module.kind}{given}", words)
+
+
 def lacks_tensors(values: Any) -> bool:
     """Whether there are arrays, native or traced, and none of them is a tensor yet."""
     owners = {owner_of(x) for x in tree.leaves(values)} - {None}
@@ -327,6 +351,14 @@ def as_tensor(x: Any) -> Any:
 def _as_in(tensor: EmberTensor, value: Any, name: str) -> Any:
     """Return a copy of a value in the engine, dtype and place of a tensor, as a native array."""
     given = native(value)
-    if tuple(given.shape) != tensor.shape:
-        raise ValueError(f"load_state_dict: {name} has shape {tuple(given.shape)}, expected {tensor.shape}")
+    check_shape("load_state_dict", name, given, tensor)
     return native(to_engine(given, tensor.backend, copy=True), tensor.dtype, tensor.device)
+
+
+def check_shape(what: str, name: str, value: Any, tensor: EmberTensor) -> None:
+    """Raise ValueError for a value that does not fit the place of a tensor."""
+    if shape_of(value) != tensor.shape:
+        raise ValueError(
+            f"{what}: {name!r} has shape {shape_of(value)}, expected {tensor.shape}; "
+            "are these the parameters of another model?"
+        )

@@ -251,9 +251,7 @@ def test_layers_learn_their_width_from_the_first_input(be):
     assert model.num_parameters() == 0
     assert tuple(model(be.array(X)).shape) == (2, 2)
     assert model.num_parameters() == 4 * 4 + 3 * 5 + 2 * 4
-    with pytest.raises(
-        ValueError, match=r"node 'linear' \(Linear; input \(2, 2\)\): Linear: expected inputs of 3"
-    ):
+    with pytest.raises(ValueError, match=r"^linear \(Linear; input \(2, 2\)\): expected inputs of 3"):
         model(be.array(X[:, :2]))
 
 
@@ -429,7 +427,7 @@ def test_missing_data_and_an_empty_model_are_said():
 
 def test_an_error_names_the_node_and_the_shapes_that_met():
     model = Model.from_function(lambda a, b: a @ b)
-    with pytest.raises(ValueError, match=r"node 'matmul' \(matmul; a \(2, 3\), b \(2, 3\)\): matmul: "):
+    with pytest.raises(ValueError, match=r"^matmul \(matmul; a \(2, 3\), b \(2, 3\)\): "):
         model(X, X)
 
 
