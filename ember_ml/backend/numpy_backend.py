@@ -193,6 +193,10 @@ class NumPyBackend(Backend):
         return out
 
     @override
+    def fold_in(self, key, data):
+        return threefry.fold(key, data)
+
+    @override
     def random_pairs(self, key, shape):
         return threefry.pairs(key, shape)
 

@@ -11,13 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from ember_ml.core.keys import PARITY, ROTATIONS, drawn_size
+from ember_ml.core.keys import PARITY, ROTATIONS, drawn_size, mixed
 from ember_ml.core.rules import as_shape
 
 UNIT_DTYPES = ("float32", "float64")
 _BLOCK = 2**15  # three arrays of so many words fit a second-level cache
 _LARGE = 2**16  # from here on, importing Numba is worth it
 _MASK = 0xFFFFFFFF
+
+
+def fold(key: Any, data: Any) -> np.ndarray:
+    """Return the key with an integer folded in."""
+    count = data if isinstance(data, int) else int(np.asarray(data).item())
+    return np.array(mixed(*_key(key), count), np.uint32)
 
 
 def pairs(key: Any, shape: Any) -> np.ndarray:

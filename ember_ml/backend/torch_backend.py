@@ -381,6 +381,10 @@ class TorchBackend(Backend):
     # On a CPU the host draws them: torch would do each step of 32 bits in 64, a hundred times as slowly.
 
     @override
+    def fold_in(self, key, data):
+        return _drawn_on_host("fold_in", threefry.fold, key, data)
+
+    @override
     def random_pairs(self, key, shape):
         return _drawn_on_host("random_pairs", threefry.pairs, key, shape)
 

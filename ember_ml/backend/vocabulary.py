@@ -252,10 +252,8 @@ def _create(backend: Any, op: Op, *args: Any, **settings: Any) -> Any:
 def _draw(backend: Any, settings: dict) -> None:
     """Give a random op the next key of an instance's own stream; a trace brings its own."""
     if settings.get("key") is None and AMBIENT.get() is None and backend.stream is not None:
-        high, low, count = backend.stream.take()
         with backend.activated():
-            first = op_named("asarray").function([high, low], dtype="uint32")
-        settings["key"] = op_named("fold_in").function(first, count)
+            settings["key"] = op_named("asarray").function(list(backend.stream.take()), dtype="uint32")
 
 
 def _refuse_fractions(backend: Any) -> None:

@@ -16,7 +16,7 @@ from ember_ml.backend import Backend, get_backend
 from ember_ml.core import tree
 from ember_ml.core.dispatch import OWNERS, Misfit
 from ember_ml.core.dtypes import Defaults
-from ember_ml.core.keys import take_key
+from ember_ml.core.keys import advance
 
 MISSED = object()
 STATIC = (bool, str, bytes)  # arguments whose value is part of the program
@@ -26,7 +26,7 @@ DEEP = 40  # brackets within brackets, of which Python reads no more than 200
 
 def random_inputs(engine: Backend) -> list:
     """Return the next key of the process's stream, and the step number, as this engine's arrays."""
-    high, low, count = take_key()
+    high, low, count = advance()
     return [engine.array([high, low], dtype="uint32"), engine.array(count, dtype="int32")]
 
 

@@ -61,8 +61,7 @@ def next_key(*, like=None):
         return fold_in(source[0], source[1])
     if trace is not None:
         return trace.make_key()
-    high, low, count = take_key()
-    return fold_in(asarray([high, low], dtype="uint32", like=like), count)
+    return asarray(list(take_key()), dtype="uint32", like=like)
 
 
 @contextmanager
