@@ -21,9 +21,6 @@ from ember_ml.core.rules import axis_or_only, index_shape
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
 
 
-_SUMMED = {"bool": "int64", "int": "int64", "uint": "uint64"}  # JAX leaves running products alone
-
-
 # Complex functions in which XLA takes its own way at zeros, infinities and NaN.
 _COMPLEX = """
     abs acos acosh asin asinh atan atanh cos cosh exp expm1 log log10 log1p log2 sin sinh sqrt tan tanh
@@ -201,11 +198,6 @@ class JaxBackend(Backend):
     @override
     def index_min(self, x, indices, updates, axis):
         return _at(x, indices, axis).min(jnp.asarray(updates, dtype=x.dtype))
-
-    @override
-    def cumulative_prod(self, x, axis, dtype, include_initial):
-        wide = _SUMMED.get(as_dtype(x.dtype).kind) if dtype is None else dtype
-        return jnp.cumulative_prod(x, axis=axis, dtype=self._asked(wide), include_initial=include_initial)
 
     @override
     def take_along_axis(self, x, indices, axis):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pkgutil import resolve_name
 from typing import Any, ClassVar
@@ -185,50 +186,36 @@ class MLXBackend(Backend):
         x1 = x1 if sorter is None else mx.take(x1, sorter)
         return mx.searchsorted(x1, x2, side=side).astype(mx.int64)
 
+    def total(self, run, x, dtype, **settings):
+        wanted = self.total_dtype(x, dtype)
+        x = x if wanted is None else x.astype(wanted)
+        return run(x, **settings).astype(x.dtype)
+
     @override
     def sum(self, x, axis, keepdims, dtype):
-        x = self._widened(x, dtype)
-        if not x.size:
-            return _of_nothing(x, axis, keepdims, 0, x.dtype)
-        return mx.sum(x, axis=axis, keepdims=keepdims).astype(x.dtype)
+        return self.total(partial(_reduced, mx.sum, 0), x, dtype, axis=axis, keepdims=keepdims)
 
     @override
     def prod(self, x, axis, keepdims, dtype):
-        x = self._widened(x, dtype)
-        if not x.size:
-            return _of_nothing(x, axis, keepdims, 1, x.dtype)
-        return mx.prod(x, axis=axis, keepdims=keepdims).astype(x.dtype)
-
-    def _widened(self, x: mx.array, dtype: Any) -> mx.array:
-        """Return x in the dtype asked for, or integers in the 64 bits in which the standard sums them."""
-        wanted = _WIDE.get(x.dtype) if dtype is None else self.native_dtype(dtype)
-        return x if wanted is None else x.astype(wanted)
+        return self.total(partial(_reduced, mx.prod, 1), x, dtype, axis=axis, keepdims=keepdims)
 
     @override
     def any(self, x, axis, keepdims):
-        return (
-            mx.any(x, axis=axis, keepdims=keepdims)
-            if x.size
-            else _of_nothing(x, axis, keepdims, False, mx.bool_)
-        )
+        return _reduced(mx.any, False, x, axis, keepdims)
 
     @override
     def all(self, x, axis, keepdims):
-        return (
-            mx.all(x, axis=axis, keepdims=keepdims)
-            if x.size
-            else _of_nothing(x, axis, keepdims, True, mx.bool_)
-        )
+        return _reduced(mx.all, True, x, axis, keepdims)
 
     @override
     def cumulative_sum(self, x, axis, dtype, include_initial):
-        first = 0 if include_initial else None
-        return _so_far(mx.cumsum, self._widened(x, dtype), axis_or_only(x, axis), first)
+        run = partial(_so_far, mx.cumsum, 0)
+        return self.total(run, x, dtype, axis=axis, include_initial=include_initial)
 
     @override
     def cumulative_prod(self, x, axis, dtype, include_initial):
-        first = 1 if include_initial else None
-        return _so_far(mx.cumprod, self._widened(x, dtype), axis_or_only(x, axis), first)
+        run = partial(_so_far, mx.cumprod, 1)
+        return self.total(run, x, dtype, axis=axis, include_initial=include_initial)
 
     @override
     def argmax(self, x, axis, keepdims):
@@ -357,17 +344,14 @@ class MLXBackend(Backend):
         return mx.linalg.svd(x, compute_uv=False, stream=mx.cpu)
 
 
-_WIDE = {mx.bool_: mx.int64, **dict.fromkeys((mx.int8, mx.int16, mx.int32), mx.int64)}
-_WIDE |= dict.fromkeys((mx.uint8, mx.uint16, mx.uint32), mx.uint64)
-
-
-def _so_far(run: Any, x: mx.array, axis: int, first: int | None) -> mx.array:
-    totals = run(x, axis=axis).astype(x.dtype)
-    if first is None:
-        return totals
-    shape = list(x.shape)
-    shape[axis] = 1
-    return mx.concatenate([mx.full(shape, first, dtype=x.dtype), totals], axis=axis)
+def _so_far(run: Callable, first: int, x: mx.array, axis: Any, include_initial: bool) -> mx.array:
+    """Return running totals, after what they begin with if that is asked for."""
+    at = axis_or_only(x, axis)
+    totals = run(x, axis=at)
+    before = [(int(i == at), 0) for i in range(x.ndim)]
+    return (
+        mx.pad(totals, before, constant_values=mx.array(first, totals.dtype)) if include_initial else totals
+    )
 
 
 def _written(how: str, x: mx.array, indices: Any, updates: Any, axis: Any) -> mx.array:
@@ -380,9 +364,12 @@ def _written(how: str, x: mx.array, indices: Any, updates: Any, axis: Any) -> mx
     return getattr(x.at[(*(slice(None),) * at, indices)], how)(region.astype(x.dtype))
 
 
-def _of_nothing(x: mx.array, axis: Any, keepdims: bool, value: Any, dtype: mx.Dtype) -> mx.array:
-    """Return what reducing an empty array gives. MLX 0.32 gives chance numbers, or takes half a minute."""
-    return mx.full(reduced(x, axis, keepdims), value, dtype=dtype)
+def _reduced(function: Callable, nothing: Any, x: mx.array, axis: Any, keepdims: bool) -> mx.array:
+    """Return x reduced; of an empty array MLX 0.32 gives chance numbers, or takes half a minute."""
+    if x.size:
+        return function(x, axis=axis, keepdims=keepdims)
+    dtype = mx.bool_ if type(nothing) is bool else x.dtype
+    return mx.full(reduced(x, axis, keepdims), mx.array(nothing, dtype))
 
 
 def _refuse_float64(name: str, x: mx.array) -> None:
@@ -390,7 +377,7 @@ def _refuse_float64(name: str, x: mx.array) -> None:
         raise TypeError(f"{name}: {_NO_COMPLEX128}")
 
 
-# MLX's dtypes do not pickle by themselves, and compiled functions keep them; one has not the name it says.
+# MLX's dtypes do not pickle by themselves, and compiled functions keep them. One has not the name it says.
 copyreg.pickle(mx.Dtype, lambda dtype: (resolve_name, (f"{dtype}{'_' * (dtype == mx.bool_)}",)))
 
 

@@ -32,6 +32,9 @@ def collect_overrides(cls: type) -> None:
     cls.overrides = {**cls.overrides, **own}  # pyright: ignore[reportAttributeAccessIssue]
 
 
+_WIDE = {"bool": "int64", "int": "int64", "uint": "uint64"}  # the rule `accumulated`, ten times as quick
+
+
 class Standard:
     """The ops that need a word of translation on every engine, and no more."""
 
@@ -175,24 +178,28 @@ class Standard:
 
     @override
     def sum(self, x, axis, keepdims, dtype):
-        return self.xp.sum(x, axis=axis, keepdims=keepdims, dtype=self._asked(dtype))
+        return self.total(self.xp.sum, x, dtype, axis=axis, keepdims=keepdims)
 
     @override
     def prod(self, x, axis, keepdims, dtype):
-        return self.xp.prod(x, axis=axis, keepdims=keepdims, dtype=self._asked(dtype))
+        return self.total(self.xp.prod, x, dtype, axis=axis, keepdims=keepdims)
 
     @override
     def cumulative_sum(self, x, axis, dtype, include_initial):
-        return self.xp.cumulative_sum(x, axis=axis, dtype=self._asked(dtype), include_initial=include_initial)
+        return self.total(self.xp.cumulative_sum, x, dtype, axis=axis, include_initial=include_initial)
 
     @override
     def cumulative_prod(self, x, axis, dtype, include_initial):
-        return self.xp.cumulative_prod(
-            x, axis=axis, dtype=self._asked(dtype), include_initial=include_initial
-        )
+        return self.total(self.xp.cumulative_prod, x, dtype, axis=axis, include_initial=include_initial)
 
-    def _asked(self, dtype: Any) -> Any:
-        return None if dtype is None else self.native_dtype(dtype)
+    def total(self, run: Callable, x: Any, dtype: Any, **settings: Any) -> Any:
+        """Return a sum or product by the engine's function, in the dtype of the rule."""
+        return run(x, dtype=self.total_dtype(x, dtype), **settings)
+
+    def total_dtype(self, x: Any, dtype: Any) -> Any:
+        """Return the engine's dtype in which x is added up, None for its own; `dtype` is what is asked for."""
+        wide = _WIDE.get(as_dtype(x.dtype).kind) if dtype is None else dtype
+        return None if wide is None else self.native_dtype(wide)
 
     @override
     def searchsorted(self, x1, x2, sorter, side):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import array_api_compat.torch as standard
@@ -29,21 +30,9 @@ _PLAIN = """
     asinh atan atan2 atanh copysign hypot log2 log10 nextafter signbit trunc isinf erfinv lgamma digamma real
 """
 # Ops of arrays that broadcast to which torch takes Python numbers, too.
-_TAKES_NUMBERS = frozenset(
-    [
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "power",
-        "floor_divide",
-        "remainder",
-        "bitwise_and",
-        "bitwise_or",
-        "bitwise_xor",
-        "where",
-    ]
-)
+_TAKES_NUMBERS = """
+    add subtract multiply divide power floor_divide remainder bitwise_and bitwise_or bitwise_xor where
+"""
 
 # What torch does not compute for integers without a sign of 16 bits and more, though it stores them.
 _NO_UNSIGNED = """
@@ -140,7 +129,7 @@ class TorchBackend(Backend):
         return {"dtype": native, "device": chosen}
 
     def lifts(self, op):
-        return op.sequence or (op.shape is broadcast and op.name not in _TAKES_NUMBERS)
+        return op.sequence or (op.shape is broadcast and op.name not in _TAKES_NUMBERS.split())
 
     def lift(self, number, like):
         own, kind = like.dtype, type(number)
@@ -252,32 +241,21 @@ class TorchBackend(Backend):
     def einsum(self, *operands, subscripts):
         return torch.einsum(subscripts, *operands)
 
-    @override
-    def sum(self, x, axis, keepdims, dtype):
-        return self._total(standard.sum, x, dtype, axis=axis, keepdims=keepdims)
-
-    @override
-    def prod(self, x, axis, keepdims, dtype):
-        return self._total(standard.prod, x, dtype, axis=axis, keepdims=keepdims)
+    def total(self, run, x, dtype, **settings):
+        wanted = self.total_dtype(x, dtype)
+        if wanted is torch.uint64:  # which torch adds as int64 alone
+            return run(x.to(wanted).view(torch.int64), **settings).view(wanted)
+        return run(x, dtype=wanted, **settings)
 
     @override
     def cumulative_sum(self, x, axis, dtype, include_initial):
-        first = 0 if include_initial else None
-        return self._total(_so_far, x, dtype, run=torch.cumsum, axis=axis_or_only(x, axis), first=first)
+        run = partial(_so_far, torch.cumsum, 0)
+        return self.total(run, x, dtype, axis=axis, include_initial=include_initial)
 
     @override
     def cumulative_prod(self, x, axis, dtype, include_initial):
-        first = 1 if include_initial else None
-        return self._total(_so_far, x, dtype, run=torch.cumprod, axis=axis_or_only(x, axis), first=first)
-
-    def _total(self, function: Callable, x: torch.Tensor, dtype: Any, **settings: Any) -> torch.Tensor:
-        """Return a sum or product, of unsigned integers as uint64, which torch adds as int64 alone."""
-        wanted = None if dtype is None else self.native_dtype(dtype)
-        if wanted is torch.uint64 or (wanted is None and x.dtype in _SIGNED):
-            return function(x.to(torch.uint64).view(torch.int64), **settings).view(torch.uint64)
-        if wanted is None and not (x.is_floating_point() or x.is_complex()):
-            wanted = torch.int64  # also over no axis, where a wrapper would leave the dtype as it is
-        return function(x, dtype=wanted, **settings)
+        run = partial(_so_far, torch.cumprod, 1)
+        return self.total(run, x, dtype, axis=axis, include_initial=include_initial)
 
     def mirrored(self, x):
         if x.dtype in _SIGNED:
@@ -462,12 +440,15 @@ _SIGNED = {
 }
 
 
-def _so_far(x: torch.Tensor, dtype: Any = None, *, run: Callable, axis: int, first: Any) -> torch.Tensor:
-    totals = run(x, dim=axis, dtype=dtype)
-    if first is None:
+def _so_far(
+    run: Callable, first: int, x: torch.Tensor, axis: Any, include_initial: bool, dtype: Any = None
+) -> torch.Tensor:
+    """Return running totals, after what they begin with if that is asked for."""
+    at = axis_or_only(x, axis)
+    totals = run(x, dim=at, dtype=dtype)
+    if not include_initial:
         return totals
-    start = totals.new_full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first)
-    return torch.cat([start, totals], dim=axis)
+    return torch.cat([totals.new_full((*x.shape[:at], 1, *x.shape[at + 1 :]), first), totals], dim=at)
 
 
 def _flipped(x: torch.Tensor, axes: list[int]) -> torch.Tensor:
