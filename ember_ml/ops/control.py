@@ -7,6 +7,7 @@ and what does not change from step to step is computed once, before the loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ember_ml.core import tree
@@ -20,6 +21,7 @@ from ember_ml.core.spec import Spec, spec_of
 from ember_ml.core.trace import constant
 from ember_ml.core.tree import merged
 from ember_ml.ops.batching import branched, looped, scanned
+from ember_ml.ops.creation import as_array
 from ember_ml.ops.scan_gradient import ScanGradient
 
 __all__ = ["cond", "flat_cond", "flat_scan", "flat_while", "scan", "stop_gradient", "while_loop"]
@@ -61,7 +63,7 @@ def scan(
     graph, consts, random = trace_graph(body, specs)
     if random:
         key, step = _key_and_step([*init_leaves, *xs_leaves, *consts], length)
-        graph = _with_inputs(graph, (graph.inputs[-2], *graph.inputs[:-2], graph.inputs[-1]))
+        graph = replace(graph, inputs=(graph.inputs[-2], *graph.inputs[:-2], graph.inputs[-1]))
         graph, consts, xs_leaves = lift(graph, consts), [*consts, key], [*xs_leaves, step]
     else:
         graph = lift(graph, consts)
@@ -82,7 +84,7 @@ def scan(
 def _as_arrays(leaves: Sequence, others: Sequence = ()) -> list:
     """Return `leaves` with Python numbers made 0-d arrays, of the engine of the first array at hand."""
     anchor = next((x for x in (*leaves, *others) if type(x) not in SCALARS), None)
-    return [TABLE["full"]((), x, like=anchor) if type(x) in SCALARS else x for x in leaves]
+    return [as_array(x, anchor) for x in leaves]
 
 
 def _length(xs: Sequence, length: int | None) -> int:
@@ -120,8 +122,10 @@ def _key_and_step(anchors: list, length: int) -> tuple[Any, Any]:
     return next_key(like=anchor), TABLE["arange"](length, dtype="int32", like=anchor)
 
 
-def _with_inputs(graph: Graph, inputs: tuple, size: int | None = None) -> Graph:
-    return Graph(inputs, graph.steps, graph.outputs, graph.structure, graph.size if size is None else size)
+def _taking(graph: Graph, specs: Sequence[Spec]) -> Graph:
+    """Return a graph that takes some more inputs at the end, and uses none of them."""
+    unused = [Var(graph.size + i, spec) for i, spec in enumerate(specs)]
+    return replace(graph, inputs=(*graph.inputs, *unused), size=graph.size + len(unused))
 
 
 def _hoist(graph: Graph, consts: list, anchor: Sequence) -> tuple[Graph, list]:
@@ -135,7 +139,8 @@ def _hoist(graph: Graph, consts: list, anchor: Sequence) -> tuple[Graph, list]:
     new = sorted(made & used, key=lambda v: v.index)
     outside = Graph(graph.inputs[: len(consts)], tuple(before), (*keep, *new), graph.structure, graph.size)
     values = outside(*consts, anchor=next(iter(anchor), None))
-    return _with_steps(graph, (*keep, *new, *graph.inputs[len(consts) :]), after), list(values)
+    inputs = (*keep, *new, *graph.inputs[len(consts) :])
+    return replace(graph, inputs=inputs, steps=tuple(after)), list(values)
 
 
 def split_steps(graph: Graph, known: set[Var]) -> tuple[list[Step], list[Step]]:
@@ -148,10 +153,6 @@ def split_steps(graph: Graph, known: set[Var]) -> tuple[list[Step], list[Step]]:
         else:
             after.append(step)
     return before, after
-
-
-def _with_steps(graph: Graph, inputs: tuple, steps: list[Step]) -> Graph:
-    return Graph(inputs, tuple(steps), graph.outputs, graph.structure, graph.size)
 
 
 def _vars(args: Any) -> list[Var]:
@@ -210,13 +211,9 @@ def cond(pred: Any, true_fun: Callable, false_fun: Callable, *operands: Any) -> 
     if draws or also_draws:
         key, step = _key_and_step([pred], 1)
         leaves = [*leaves, key, TABLE["getitem"](step, index=0)]
-        branches = [
-            g
-            if random
-            else _with_inputs(g, (*g.inputs, Var(g.size, spec_of(key)), Var(g.size + 1, spec_of(leaves[-1]))))
-            for g, random in zip(branches, (draws, also_draws), strict=True)
-        ]
-        branches = [Graph(g.inputs, g.steps, g.outputs, g.structure, g.size + 2) for g in branches]
+        pair = [spec_of(x) for x in leaves[-2:]]
+        drawing = zip(branches, (draws, also_draws), strict=True)
+        branches = [g if random else _taking(g, pair) for g, random in drawing]
     outs = flat_cond(pred, *captured, *leaves, branches=tuple(branches))
     return tree.unflatten(yes.structure, outs)
 
@@ -286,8 +283,7 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init_val: Any) -> Any:
     if random:
         key, count = _key_and_step([*leaves, *step_consts], 1)
         leaves, step_consts = [*leaves, TABLE["getitem"](count, index=0)], [*step_consts, key]
-        unused = Var(check.size, spec_of(leaves[-1]))
-        check, step = _with_inputs(check, (*check.inputs, unused), check.size + 1), _counting(step)
+        check, step = _taking(check, [spec_of(leaves[-1])]), _counting(step)
     captured = step_consts[:-1] if random else step_consts
     check, check_consts = _hoist(lift(check, check_consts), check_consts, anchor=leaves)
     step, step_consts = _hoist(lift(step, captured), step_consts, anchor=leaves)

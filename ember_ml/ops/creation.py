@@ -4,6 +4,7 @@ Without `like` they belong to the innermost open trace, else to the active backe
 """
 
 from ember_ml.core import tree
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING, Defaults, DType, as_dtype
 from ember_ml.core.op import composite, primitive
 from ember_ml.core.rules import as_shape, operands, same, shape_of, steps
@@ -165,6 +166,16 @@ def asarray(obj, *, dtype=None, device=None, copy=None, like=None):
 )
 def astype(x, /, dtype):
     """The values in another dtype: floats become integers by cutting, numbers become truths by `!= 0`."""
+
+
+def as_array(x, like):
+    """Return a Python number as an array of no dimensions beside `like`, and an array as it is."""
+    return full((), x, like=like) if type(x) in SCALARS else x
+
+
+def as_floating(x):
+    """Return an array of integers or truths in the default float, and another as it is: not even copied."""
+    return x if as_dtype(x.dtype).kind in FLOATING else astype(x, dtype=Defaults.float)
 
 
 def with_fractions(x):

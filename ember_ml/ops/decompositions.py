@@ -11,10 +11,10 @@ from ember_ml.core.op import primitive
 from ember_ml.core.reverse import conjugated
 from ember_ml.core.rules import floating, shape_of
 from ember_ml.ops.batching import last_axes
-from ember_ml.ops.comparison import equal, greater
+from ember_ml.ops.comparison import equal, greater, not_equal
 from ember_ml.ops.costs import of_matrices
 from ember_ml.ops.creation import arange, astype, eye, zeros_like
-from ember_ml.ops.elementwise import add, divide, is_complex, multiply, real, subtract, where
+from ember_ml.ops.elementwise import add, is_complex, multiply, quotient_where, real, subtract
 from ember_ml.ops.indexing import part
 from ember_ml.ops.matrices import complex_of, floating_to, matrices, own, square_matrices
 from ember_ml.ops.products import diagonal, matmul
@@ -84,8 +84,7 @@ def on_diagonal(values):
 
 def inverse_or_zero(x):
     """Return 1 / x, and 0 for 0."""
-    nothing = equal(x, 0)
-    return where(nothing, 0, divide(1, where(nothing, 1, x)))
+    return quotient_where(not_equal(x, 0), 1, x)
 
 
 def _gaps_inverted(values):

@@ -303,6 +303,11 @@ def where(condition, x1, x2, /):
     """x1 where the condition holds, x2 elsewhere."""
 
 
+def quotient_where(condition, x1, x2):
+    """Return x1 / x2 where the condition holds, else 0; what would be divided by 0 there has no gradient."""
+    return where(condition, divide(x1, where(condition, x2, 1)), 0)
+
+
 @composite(kinds=REAL, arrays=("x", "min", "max"))
 def clip(x, /, min=None, max=None):
     """x, but not below `min` and not above `max`; None sets no limit."""

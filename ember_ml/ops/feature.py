@@ -2,14 +2,25 @@
 
 from typing import Any, NamedTuple
 
-from ember_ml.core.dtypes import REAL, as_dtype, inexact
+from ember_ml.core.dtypes import REAL, as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, shape_of
-from ember_ml.ops.comparison import equal, less_equal
+from ember_ml.ops.comparison import equal, less_equal, not_equal
 from ember_ml.ops.control import stop_gradient
-from ember_ml.ops.creation import astype
+from ember_ml.ops.creation import as_floating
 from ember_ml.ops.decompositions import svd
-from ember_ml.ops.elementwise import abs, add, divide, multiply, sign, sqrt, square, subtract, where
+from ember_ml.ops.elementwise import (
+    abs,
+    add,
+    divide,
+    multiply,
+    quotient_where,
+    sign,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
 from ember_ml.ops.indexing import getitem
 from ember_ml.ops.limits import step_of
 from ember_ml.ops.products import matmul
@@ -45,7 +56,7 @@ def pca(x, /, n_components=None):
     k = most if n_components is None else n_components
     if not isinstance(k, int) or not 1 <= k <= most:
         raise ValueError(f"n_components must be an integer from 1 to {most} for shape {shape}, got {k}")
-    x = astype(x, dtype=inexact(as_dtype(x.dtype)))
+    x = as_floating(x)
     middle = mean(x, axis=0)
     _, found, rows = svd(subtract(x, middle), full_matrices=False)
     rows, values = getitem(rows, index=slice(0, k)), getitem(found, index=slice(0, k))
@@ -73,7 +84,7 @@ def standardize(x, /, axis=0, with_mean=True, with_std=True):
     What is constant is not scaled; that is what varies no more than rounding makes it, as in scikit-learn.
     """
     n = shape_of(x)[as_axis(axis, len(shape_of(x)))]
-    x = astype(x, dtype=inexact(as_dtype(x.dtype)))
+    x = as_floating(x)
     middle = mean(x, axis=axis, keepdims=True)
     out = subtract(x, middle) if with_mean else x
     return divide(out, scale_of(var(x, axis=axis, keepdims=True), middle, n)) if with_std else out
@@ -97,7 +108,6 @@ def normalize(x, /, norm="l2", axis=-1):
         return normalize_vector(x, axis=axis)
     if norm not in ("l1", "max"):
         raise ValueError(f"norm must be 'l1', 'l2' or 'max', got {norm!r}")
-    x = astype(x, dtype=inexact(as_dtype(x.dtype)))
+    x = as_floating(x)
     size = (sum if norm == "l1" else max)(abs(x), axis=axis, keepdims=True)
-    is_zero = equal(size, 0)
-    return where(is_zero, 0.0, divide(x, where(is_zero, 1.0, size)))
+    return quotient_where(not_equal(size, 0), x, size)

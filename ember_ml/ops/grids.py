@@ -9,7 +9,7 @@ from ember_ml.ops.creation import arange, zeros_like
 from ember_ml.ops.cumulative import cumulative_sum
 from ember_ml.ops.elementwise import add, clip, subtract, where
 from ember_ml.ops.indexing import take
-from ember_ml.ops.repetition import spread
+from ember_ml.ops.repetition import row_numbers
 from ember_ml.ops.shape import broadcast_to, reshape, stack, upright
 
 __all__ = ["indices", "meshgrid", "tril", "tril_indices", "triu", "triu_indices"]
@@ -89,6 +89,6 @@ def triu_indices(n, k=0, m=None, *, device=None, like=None):
 
 def _places(counts, total):
     """Return the rows and, from 0 in each, the columns of `counts` places a row, `total` in all."""
-    rows = spread(counts, total)
+    rows = row_numbers(counts, total)
     starts = subtract(cumulative_sum(counts), counts)
     return rows, subtract(arange(total, like=counts), take(starts, rows))

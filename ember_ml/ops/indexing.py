@@ -71,7 +71,10 @@ def part(x, axis, start, stop, step=None):
 
 
 def _writable(x, updates, index, **_):
-    region = index_shape(x, index)
+    return _written(x, updates, index_shape(x, index))
+
+
+def _written(x, updates, region):
     if not stretches(shape_of(updates), region):
         raise ValueError(f"updates of shape {shape_of(updates)} do not fit the region of shape {region}")
     return same(x)
@@ -149,10 +152,7 @@ def take(x, indices, /, axis=0):
 
 def region_written(x, indices, updates, axis=0, **_):
     """Shape rule: x's; the updates must fit what the indices choose."""
-    region = taken_shape(x, indices, axis=axis)
-    if not stretches(shape_of(updates), region):
-        raise ValueError(f"updates of shape {shape_of(updates)} do not fit the region of shape {region}")
-    return same(x)
+    return _written(x, updates, taken_shape(x, indices, axis=axis))
 
 
 def _into_first_by_place(args, attrs):

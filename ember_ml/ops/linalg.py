@@ -16,11 +16,11 @@ from ember_ml.ops.decompositions import adjoint, as_seen, columns_times, svd, sv
 from ember_ml.ops.elementwise import (
     abs,
     add,
-    divide,
     imag,
     is_complex,
     multiply,
     power,
+    quotient_where,
     real,
     sqrt,
     square,
@@ -62,8 +62,7 @@ def _cutoff(x, s, rtol):
 
 def _inverted(x, s, rtol):
     """Return 1 / s, and 0 for what counts as 0."""
-    large = greater(s, _cutoff(x, s, rtol))
-    return where(large, divide(1, where(large, s, 1)), 0)
+    return quotient_where(greater(s, _cutoff(x, s, rtol)), 1, s)
 
 
 def _pinv_rule(g, out, x, rtol):

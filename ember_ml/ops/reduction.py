@@ -45,7 +45,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _spread(g, x, axis, keepdims):
+def _over(g, x, axis, keepdims):
     """Undo a reduction's loss of axes: g over the shape of x."""
     return broadcast_to(_keep(g, x, axis, keepdims), shape=shape_of(x))
 
@@ -57,7 +57,7 @@ def _keep(g, x, axis, keepdims):
 @primitive(
     shape=reduced,
     dtype=accumulated,
-    vjp=lambda g, out, x, axis, keepdims, dtype: (_spread(g, x, axis, keepdims),),
+    vjp=lambda g, out, x, axis, keepdims, dtype: (_over(g, x, axis, keepdims),),
     batch=along,
 )
 def sum(x, /, axis=None, keepdims=False, *, dtype=None):

@@ -54,10 +54,10 @@ def repeat(x, repeats, /, *, axis=None):
     if shape_of(repeats) not in ((shape[at],), (1,), ()):
         raise ValueError(f"expected one number of repeats for each of {shape[at]}, got {shape_of(repeats)}")
     counts = broadcast_to(repeats, shape=(shape[at],))
-    return take(x, spread(counts), axis=at)
+    return take(x, row_numbers(counts), axis=at)
 
 
-def spread(counts, total=None):
+def row_numbers(counts, total=None):
     """Return 0 as often as the first of `counts` says, then 1 as often as the second, and so on.
 
     `total`, their sum, must be given where values are not known.

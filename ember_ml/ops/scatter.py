@@ -4,12 +4,12 @@ import math
 import sys
 
 from ember_ml.core.dispatch import SCALARS
-from ember_ml.core.dtypes import as_dtype, inexact
+from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axis, as_shape, axis_or_only, shape_of
 from ember_ml.ops.comparison import greater, greater_equal, less
 from ember_ml.ops.control import stop_gradient
-from ember_ml.ops.creation import arange, astype, full, zeros
+from ember_ml.ops.creation import arange, as_array, as_floating, astype, full, zeros
 from ember_ml.ops.elementwise import add, divide, exp, maximum, multiply, subtract, where
 from ember_ml.ops.indexing import (
     Places,
@@ -48,15 +48,11 @@ def index_update(x, indices, updates, /, axis=0):
         updates = full((), updates, dtype=as_dtype(x.dtype), like=x)
     region = broadcast_to(astype(updates, dtype=as_dtype(x.dtype)), shape=taken_shape(x, indices, axis=axis))
     region = reshape(region, shape=(*shape[:at], count, *shape[at + 1 :]))
-    flat = reshape(_as_array(indices, x), shape=(count,))
+    flat = reshape(as_array(indices, x), shape=(count,))
     numbers = arange(count, dtype=as_dtype(int), like=x)
     writer = index_max(full((shape[at],), -1, dtype=as_dtype(int), like=x), flat, numbers)
     hit = upright(greater_equal(writer, 0), at, len(shape))
     return where(hit, take(region, maximum(writer, 0), axis=at), x)
-
-
-def _as_array(indices, x):
-    return full((), indices, like=x) if type(indices) in SCALARS else indices
 
 
 def _depth(x, indices):
@@ -147,7 +143,7 @@ def scatter(data, indices, /, dim_size=None, aggr="add", axis=0):
     if aggr in ("max", "min"):
         return _extreme_by_segment(data, indices, size, at, aggr)
     if aggr == "mean":
-        data = astype(data, dtype=inexact(as_dtype(data.dtype)))
+        data = as_floating(data)
     wide = (*shape[:at], size, *shape[at + 1 :])
     total = index_add(zeros(wide, dtype=as_dtype(data.dtype), like=data), indices, data, axis=at)
     if aggr == "add":
@@ -181,7 +177,7 @@ def _extreme_by_segment(data, indices, size, axis, aggr):
 
 
 def _softmax_by_segment(data, indices, size, axis):
-    data = astype(data, dtype=inexact(as_dtype(data.dtype)))
+    data = as_floating(data)
     top = take(_extreme_by_segment(stop_gradient(data), indices, size, axis, "max"), indices, axis=axis)
     grown = exp(subtract(data, top))
     shape = shape_of(data)

@@ -2,10 +2,10 @@
 
 import math
 
-from ember_ml.core.dtypes import REAL, as_dtype, inexact
+from ember_ml.core.dtypes import REAL
 from ember_ml.core.op import composite
 from ember_ml.core.rules import as_axes, reduced_not_empty, shape_of
-from ember_ml.ops.creation import astype
+from ember_ml.ops.creation import as_floating
 from ember_ml.ops.elementwise import add, isnan, multiply, where
 from ember_ml.ops.indexing import getitem
 from ember_ml.ops.shape import permute_dims, reshape, stack
@@ -33,7 +33,7 @@ def quantile(x, /, q, axis=None, keepdims=False):
     A list of shares gives a new first axis. Raises ValueError for a share beyond [0, 1] and for no values.
     """
     shape = reduced_not_empty(x, axis, keepdims)
-    rows = _sorted_rows(astype(x, dtype=inexact(as_dtype(x.dtype))), axis)
+    rows = _sorted_rows(as_floating(x), axis)
     if isinstance(q, int | float):
         return reshape(_at(rows, q), shape=shape)
     return stack([reshape(_at(rows, share), shape=shape) for share in _numbers(q)], axis=0)

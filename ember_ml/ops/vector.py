@@ -9,9 +9,9 @@ import math
 from ember_ml.core.dtypes import NUMERIC, REAL, as_dtype, inexact
 from ember_ml.core.op import composite
 from ember_ml.core.rules import shape_of
-from ember_ml.ops.comparison import equal, greater, logical_and
+from ember_ml.ops.comparison import equal, greater, logical_and, not_equal
 from ember_ml.ops.control import stop_gradient
-from ember_ml.ops.creation import arange, asarray, astype
+from ember_ml.ops.creation import arange, as_floating, asarray, astype
 from ember_ml.ops.elementwise import (
     abs,
     add,
@@ -20,6 +20,7 @@ from ember_ml.ops.elementwise import (
     exp,
     imag,
     multiply,
+    quotient_where,
     real,
     square,
     subtract,
@@ -48,8 +49,7 @@ def normalize_vector(x, /, axis=None):
     largest = stop_gradient(max(abs(x), axis=axis, keepdims=True))
     scaled = divide(x, where(equal(largest, 0), 1.0, largest))  # so that no square is too large or too small
     length = vector_norm(scaled, axis=axis, keepdims=True)
-    is_zero = equal(length, 0)
-    return where(is_zero, 0.0, divide(scaled, where(is_zero, 1.0, length)))
+    return quotient_where(not_equal(length, 0), scaled, length)
 
 
 @composite(kinds=NUMERIC)
@@ -120,9 +120,7 @@ def _phases(wave1, wave2):
     """Return the cross spectrum of two waves as real and imaginary part, and where it has a phase."""
     spectra, live = [], None
     for wave in (wave1, wave2):
-        if as_dtype(wave.dtype).kind != "float":
-            wave = astype(wave, dtype=float)
-        spectrum = fft(wave)
+        spectrum = fft(as_floating(wave))
         size = stop_gradient(abs(spectrum))
         step = shape_of(wave)[-1] * step_of(as_dtype(spectrum.dtype))
         here = greater(size, multiply(max(size, axis=-1, keepdims=True), step))
