@@ -13,7 +13,7 @@ from typing import Any
 from ember_ml.core import tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import FLOATING
-from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph
+from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph, variables
 from ember_ml.core.op import TABLE, primitive
 from ember_ml.core.reverse import linearize
 from ember_ml.core.rules import kept, same, view
@@ -134,7 +134,7 @@ def _hoist(graph: Graph, consts: list, anchor: Sequence) -> tuple[Graph, list]:
     if not before:
         return graph, consts
     made = {v for step in before for v in step.outs}
-    used = {v for step in after for v in _vars(step.args)} | set(_vars(graph.outputs))
+    used = {v for step in after for v in variables(step.args)} | set(variables(graph.outputs))
     keep = [v for v in graph.inputs[: len(consts)] if v in used]
     new = sorted(made & used, key=lambda v: v.index)
     outside = Graph(graph.inputs[: len(consts)], tuple(before), (*keep, *new), graph.structure, graph.size)
@@ -147,19 +147,12 @@ def split_steps(graph: Graph, known: set[Var]) -> tuple[list[Step], list[Step]]:
     """Return the steps that depend on `known` variables alone, and the others."""
     known, before, after = set(known), [], []
     for step in graph.steps:
-        if all(v in known for v in _vars(step.args)):
+        if all(v in known for v in variables(step.args)):
             known.update(step.outs)
             before.append(step)
         else:
             after.append(step)
     return before, after
-
-
-def _vars(args: Any) -> list[Var]:
-    flat: list = []
-    for a in args:
-        flat.extend(_vars(a)) if type(a) in (list, tuple) else flat.append(a)
-    return [a for a in flat if type(a) is Var]
 
 
 def _scan_specs(*arrays: Any, body: Graph, consts: int, carry: int, length: int, reverse: bool) -> tuple:
