@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ember_ml.core import rules, tree
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.dtypes import DType
-from ember_ml.core.graph import Graph, Step, Var, lift, trace_graph
+from ember_ml.core.graph import Graph, Step, lift, trace_graph
 from ember_ml.core.op import TABLE, Op
 from ember_ml.core.rules import shape_of
 from ember_ml.core.spec import Spec, spec_of
-from ember_ml.core.trace import constant
+from ember_ml.core.trace import constant, lay_flat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,22 +47,15 @@ def dissolves(op: Op) -> bool:
 
 def run(graph: Graph, values: Sequence, size: int, anchor: Any = None) -> list:
     """Compute a graph, traced with `expands=dissolves`, on arrays of which some are `Batched`."""
-    env: dict[Var, Any] = dict(zip(graph.inputs, values, strict=True))
 
-    def given(x: Any) -> Any:
-        return env[x] if type(x) is Var else [given(each) for each in x] if type(x) in (list, tuple) else x
+    def apply(step: Step, /, *args: Any, **attrs: Any) -> Any:
+        if not any(type(x) is Batched for x in lay_flat(args)):
+            return step.op.apply(*args, **attrs)
+        found = rule_of(step.op)(step, list(args), size)
+        return tuple(x if x is None else Batched(x) for x in found) if step.several else Batched(found)
 
-    for step in graph.steps:
-        args = [given(a) for a in step.args]
-        if any(type(x) is Batched for x in tree.leaves(args)):
-            found = rule_of(step.op)(step, args, size)
-            boxed = [None if x is None else Batched(x) for x in (found if step.several else (found,))]
-        else:
-            attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
-            found = step.op.apply(*args, **attrs)
-            boxed = found if step.several else (found,)
-        env.update(zip(step.outs, boxed, strict=True))
-    return [given(x) for x in graph.outputs]
+    first = next((unboxed(x) for x in values if type(x) not in SCALARS), None)
+    return list(graph(*values, anchor=first if anchor is None else anchor, apply=apply))
 
 
 def batched_graph(graph: Graph, batched: Sequence[bool], size: int) -> Graph:

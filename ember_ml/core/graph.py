@@ -59,16 +59,19 @@ class Graph:
     structure: tuple
     size: int = field(default=0)  # how many variables there are
 
-    def __call__(self, *values: Any, anchor: Any = None) -> tuple:
+    def __call__(self, *values: Any, anchor: Any = None, apply: Callable | None = None) -> tuple:
         """Run the steps on `values`, one for each input; return the output leaves.
 
         What the graph creates joins the engine of `anchor`, which is the first of `values` unless given.
+        `apply` computes a step on arguments and settings in another way than by its op.
         """
         env = {var: named(value, var.name) for var, value in zip(self.inputs, values, strict=True)}
-        anchor = next((v for v in values if type(v) not in SCALARS), anchor)
+        if anchor is None:
+            anchor = next((v for v in values if type(v) not in SCALARS), None)
         for step in self.steps:
             attrs = {**step.attrs, "like": anchor} if step.op.creates else step.attrs
-            result = step.op.apply(*substituted(step.args, env), **attrs)
+            args = substituted(step.args, env)
+            result = step.op.apply(*args, **attrs) if apply is None else apply(step, *args, **attrs)
             for var, value in zip(step.outs, result if step.several else (result,), strict=True):
                 env[var] = named(value, var.name)
         return substituted(self.outputs, env)
