@@ -45,10 +45,6 @@ class Standard:
         return self.xp.zeros(shape, **self.place(dtype or Defaults.float, device, like))
 
     @override
-    def ones(self, shape, dtype, device, like):
-        return self.xp.ones(shape, **self.place(dtype or Defaults.float, device, like))
-
-    @override
     def full(self, shape, fill_value, dtype, device, like):
         return self.xp.full(shape, fill_value, **self.place(dtype or type(fill_value), device, like))
 

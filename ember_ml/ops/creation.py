@@ -41,11 +41,6 @@ def empty(shape, *, dtype=None, device=None, like=None):
     return zeros(shape, dtype=dtype, device=device, like=like)
 
 
-@primitive(shape=given_shape, dtype=asked, arrays=("like",), vjp=constant)
-def ones(shape, *, dtype=None, device=None, like=None):
-    """An array of ones."""
-
-
 def _filled(args, attrs):
     given, fill = attrs.get("dtype"), attrs["fill_value"]
     return None, as_dtype(type(fill) if given is None else given)
@@ -54,6 +49,12 @@ def _filled(args, attrs):
 @primitive(shape=given_shape, dtype=_filled, arrays=("like",), vjp=constant)
 def full(shape, fill_value, *, dtype=None, device=None, like=None):
     """An array of one number; its dtype follows the number's kind unless given."""
+
+
+@composite(arrays=("like",), vjp=constant)
+def ones(shape, *, dtype=None, device=None, like=None):
+    """An array of ones."""
+    return full(shape, 1, dtype=Defaults.float if dtype is None else dtype, device=device, like=like)
 
 
 def _square(n_rows, n_cols=None, **_):
