@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -72,7 +73,7 @@ def _create(op: Op, *args: Any, **attrs: Any) -> Any:
 def _run(op: Op, *args: Any, **attrs: Any) -> Any:
     tracked = any(isinstance(x, EmberTensor) and x.requires_grad for x in lay_flat(args))
     if tracked and op.vjp is not constant and RECORDING.get():
-        return _record(op, args, attrs)
+        return _record(op, {}, args, attrs)
     return _evaluate(op, {}, args, attrs)
 
 
@@ -86,9 +87,8 @@ def _evaluate(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     given = _mapped(TENSORS.unwrap, args)
     natives, result = _meet(op, given, attrs)
     out = _as_told(_compute(op, natives, attrs), result)
-    if natives is given and out[1] and not (_varies(op) or isinstance(out[0], tuple | list)):
-        keys = [key for x in args if type(x) not in SCALARS for key in _keys(x)]
-        _note(known, keys, (_bound(op, natives), None if "dtype" in attrs else _family(out[0])))
+    if natives is given and out[1]:
+        _note(op, known, args, natives, attrs, out[0])
     return TENSORS.wrap(out[0])
 
 
@@ -107,12 +107,22 @@ def _first(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     return op.apply(*args, **attrs)
 
 
-_FAMILIES: dict[type, dict] = {}
+@dataclass(frozen=True, eq=False, slots=True)
+class _Family:
+    """What stands for all arrays of one type and dtype."""
+
+    differentiable: bool
 
 
-def _family(native: Any) -> Any:
+_FAMILIES: dict[type, dict[Any, _Family]] = {}
+
+
+def _family(native: Any) -> _Family:
     """Return the one object that stands for all arrays of this type and dtype."""
-    return _FAMILIES.setdefault(type(native), {}).setdefault(native.dtype, object())
+    own = _FAMILIES.setdefault(type(native), {})
+    if (found := own.get(native.dtype)) is None:
+        found = own.setdefault(native.dtype, _Family(spec_of(native).dtype.kind in FLOATING))
+    return found
 
 
 def _keys(x: Any) -> tuple:
@@ -158,20 +168,26 @@ def _is_program(x: Any) -> bool:
     return type(x) is Spec
 
 
-def _record(op: Op, args: tuple, attrs: dict) -> Any:
+def _record(op: Op, known: dict, args: tuple, attrs: dict) -> Any:
     """Compute, and let the results hold a node from which `backward` finds its way."""
     _refuse_mixed(op, args)
     if _holds_traced(args):
         return _trace(op, args, attrs)
     if op.body is not None and dissolves(op):
         return _opened(op, args, attrs)
+    given = args
     args, result = _meet(op, args, attrs)
     natives, pull = _mapped(TENSORS.unwrap, args), None
     if op.linearize is not None:
         wanted = [isinstance(x, EmberTensor) and x.requires_grad for x in lay_flat(args)]
         value, pull = op.linearize(wanted, *natives, **attrs)
     else:
-        value, _ = _as_told(op.apply(*natives, **attrs), result)
+        value, right = _as_told(op.apply(*natives, **attrs), result)
+        if args is given and right and _is_plain(op):
+            for x in args:
+                if isinstance(x, EmberTensor) and x.family is None:
+                    x.family = _family(x.native)
+            _note(op, known, args, natives, attrs, value)
     node = Node(op, [_place(x) for x in lay_flat(args)], natives, attrs, value, pull)
     if isinstance(value, tuple | list):
         return tuple(_recorded(x, node, i) for i, x in enumerate(value))
@@ -182,14 +198,30 @@ def _place(x: Any) -> Any:
     """Return what a node keeps of an argument: a leaf itself, a result as it is now, no constant."""
     if not (isinstance(x, EmberTensor) and x.requires_grad):
         return None
-    return x if x.node is None else _recorded(x.data, x.node, x.index)  # x may be rebound later
+    return x if x.node is None else _known_as(x.native, x.family, x.node, x.index)  # x may be rebound later
 
 
 def _recorded(native: Any, node: Node, index: int) -> EmberTensor:
-    out = wrap(native)
-    if spec_of(native).dtype.kind in FLOATING:
-        out.requires_grad, out.node, out.index = True, node, index
+    return _known_as(native, None, node, index) if _family(native).differentiable else wrap(native)
+
+
+def _known_as(native: Any, family: _Family | None, node: Node, index: int) -> EmberTensor:
+    out = object.__new__(EmberTensor)
+    out.native, out.family, out.requires_grad, out.node, out.index = native, family, True, node, index
     return out
+
+
+def _remembered(op: Op, family: _Family | None, args: tuple, natives: tuple, attrs: dict, value: Any) -> Any:
+    """Return a result that was computed at once, with a node from which `backward` finds its way."""
+    node = Node(op, [_place(x) for x in args], natives, attrs, value)
+    if family is None or not family.differentiable:
+        return _recorded(value, node, 0)
+    return _known_as(value, family, node, 0)
+
+
+def _is_plain(op: Op) -> bool:
+    """Whether its gradient needs but what went in and came out, and the op itself."""
+    return op.body is None and op.linearize is None
 
 
 def _mapped(change: Callable, args: tuple) -> tuple:
@@ -262,11 +294,14 @@ def _bound(op: Op, natives: tuple) -> Callable:
     return engine.bind(op, tuple(map(type, natives)), dtypes)
 
 
-def _note(known: dict, keys: Sequence, found: tuple) -> None:
+def _note(op: Op, known: dict, args: tuple, natives: tuple, attrs: dict, value: Any) -> None:
     """Note what computes on arguments of these families, and the family of the result if it is always one."""
+    if _varies(op) or isinstance(value, tuple | list):
+        return
+    keys = [key for x in args if type(x) not in SCALARS for key in _keys(x)]
     for key in keys[:-1]:
         known = known.setdefault(key, {})
-    known[keys[-1]] = found
+    known[keys[-1]] = (_bound(op, natives), None if "dtype" in attrs else _family(value))
 
 
 # What is called most is written out for the number and kinds of its arguments, as op functions are.
@@ -284,7 +319,15 @@ def {name}({parameters}):{tracked}
 """
 _TRACKED = """
     if ({tracked}) and recording():
-        return record(({args}), {attrs})"""
+        return record(known, ({args}), {attrs})"""
+_TRACKED_AT_ONCE = """
+    if ({tracked}) and recording():
+        try:
+            compute, family = known{keys}
+        except KeyError:
+            return record(known, ({args}), {attrs})
+        natives = ({natives_alone})
+        return remembered(op, family, ({args}), natives, {attrs}, compute(*natives{settings}))"""
 
 
 def _write(op: Op, types: Sequence[type]) -> Callable:
@@ -303,15 +346,18 @@ def _write(op: Op, types: Sequence[type]) -> Callable:
     words = {
         "name": op.name,
         "parameters": args + ("**attrs" if settings else ""),
-        "tracked": "" if op.vjp is constant else _TRACKED.format(tracked=tracked, args=args, attrs=attrs),
         "keys": "".join(keys),
         "args": args,
         "attrs": attrs,
         "natives": ", ".join(natives) + (", **attrs" if settings else ""),
     }
+    with_record = _TRACKED_AT_ONCE if _is_plain(op) else _TRACKED
+    alone = {"natives_alone": "".join(f"{n}, " for n in natives), "settings": ", **attrs" if settings else ""}
+    words["tracked"] = "" if op.vjp is constant else with_record.format(tracked=tracked, **words, **alone)
     # What is known of tensors alone stands where the op keeps what it found, and is forgotten with it.
     known = op._found if all(own) else {}
     calls = {"first": partial(_first, op), "record": partial(_record, op), "recording": RECORDING.get}
+    calls |= {"remembered": _remembered, "op": op}
     return _made(_TEMPLATE, op, words, {"known": known, **calls})
 
 

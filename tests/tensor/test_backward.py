@@ -1,5 +1,6 @@
 """Gradients by `backward()`: against closed forms, and against torch's own autograd."""
 
+import sys
 import threading
 
 import numpy as np
@@ -249,3 +250,39 @@ def test_an_op_without_a_rule_says_so_by_name(be, monkeypatch):
     monkeypatch.setattr(TABLE["digamma"], "vjp", None)  # every op has one
     with pytest.raises(TypeError, match="digamma has no gradient rule"):
         ops.digamma(leaf(X)).sum().backward()
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        lambda x, y: x + y,
+        lambda x, y: y @ x,
+        lambda x, y: 2.0 * x,
+        lambda x, y: ops.exp(x),
+        lambda x, y: ops.sum(x, axis=0),
+        lambda x, y: (x * y) * y,
+    ],
+)
+def test_a_recorded_op_finds_at_once_what_computes_it(be, op):
+    """The first call on tensors of these dtypes looks for it; then a call costs Python a few functions."""
+    x, y = EmberTensor(be.array([1.0, 2.0]), requires_grad=True), EmberTensor(be.array([3.0, 4.0]))
+    first, calls = op(x, y), []
+    sys.setprofile(lambda frame, event, _: calls.append(event) if event == "call" else None)
+    again = op(x, y)
+    sys.setprofile(None)
+    assert len(calls) < 60  # JAX adds its own
+    assert again.requires_grad
+    np.testing.assert_array_equal(np.asarray(again.data), np.asarray(first.data))
+    ops.sum(first).backward()
+    slope, x.grad = np.asarray(x.grad.data), None
+    ops.sum(again).backward()
+    np.testing.assert_array_equal(np.asarray(x.grad.data), slope)
+    with no_grad():
+        assert not op(x, y).requires_grad
+
+
+def test_a_recorded_cast_to_integers_has_no_gradient(be):
+    x = EmberTensor(be.array([1.5, 2.5]), requires_grad=True)
+    for _ in range(2):
+        assert not ops.astype(x, dtype="int32").requires_grad
+        assert ops.astype(x, dtype="float64" if be.supports("float64") else "float16").requires_grad
