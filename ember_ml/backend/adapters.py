@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ember_ml.core import Op, tree
 from ember_ml.core.dispatch import SCALARS
+from ember_ml.core.rules import expand_index
 
 if TYPE_CHECKING:
     from ember_ml.backend.base import Backend
@@ -60,3 +61,24 @@ def checked(backend: Backend, op: Op, compute: Callable, *args: Any, **attrs: An
     """Compute after looking at the indices, since engines differ in what they do with a wrong one."""
     backend.check_places(op, args, attrs)
     return compute(*args, **attrs)
+
+
+def forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
+    """Return an index without negative steps, and the axes of its result that are to be turned round."""
+    if not any(map(runs_back, index if type(index) is tuple else (index,))):
+        return index, []
+    ahead, turned, out, sizes = [], [], 0, iter(shape)
+    for part in expand_index(index, len(shape)):
+        size = 0 if part is None else next(sizes)
+        if runs_back(part):
+            places = range(*part.indices(size))[::-1]
+            part = slice(places.start, places.stop, places.step)
+            turned.append(out)
+        ahead.append(part)
+        out += type(part) is not int
+    return tuple(ahead), turned
+
+
+def runs_back(part: Any) -> bool:
+    """Whether a part of an index is a slice from the end to the front."""
+    return type(part) is slice and (part.step or 1) < 0

@@ -82,6 +82,8 @@ class Backend(Vocabulary, Standard, Interpreter):
         enable_optimizations: bool = False,
     ):
         self.dtype = None if dtype is None else as_dtype(dtype)
+        if device is not None:
+            self.check_device(device)
         self.device = device
         self.enable_optimizations = enable_optimizations
         self.stream = None if randomness_seed is None else keys.Stream(randomness_seed)

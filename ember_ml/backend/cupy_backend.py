@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar
 
 import array_api_compat.cupy as standard
 import cupy
 import numpy as np
 
-from ember_ml.backend.base import Backend
-from ember_ml.backend.numpy_backend import NumPyBackend
-from ember_ml.backend.standard import override
-
-_ON_THE_HOST = ("random_pairs", "random_bits", "unit_uniform")  # NumPy's overrides use the host's memory
+from ember_ml.backend.numpy_backend import NumPyLike
 
 
-class CupyBackend(NumPyBackend):
+class CupyBackend(NumPyLike):
     """CuPy. The wheel imports on any machine; it `works` where a GPU answers."""
 
     name = "cupy"
     array_types = (cupy.ndarray,)
-    scalar_types = ()  # its reductions give arrays without axes
     xp = standard
     raw = cupy
-    overrides: ClassVar[dict[str, Any]] = {
-        name: function for name, function in NumPyBackend.overrides.items() if name not in _ON_THE_HOST
-    }
-
-    rewrites: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, *args: Any, **settings: Any):
-        Backend.__init__(self, *args, **settings)
-        if (self.device or "cuda").partition(":")[0] != "cuda":
-            raise ValueError(f"CuPy computes on cuda alone, not on {self.device!r}")
-
-    @property
-    def programs(self):
-        return False  # Numba's loops are for the host's memory
-
-    def phrase(self, step):
-        return None  # NumPy's words name NumPy's own functions
 
     def scipy(self, part):
         return importlib.import_module(f"cupyx.scipy.{part}")
@@ -100,19 +77,6 @@ class CupyBackend(NumPyBackend):
     def place(self, dtype, device, like):
         chosen = f"cuda:{like.device.id}" if device is None and like is not None else device or self.device
         return {"dtype": self.native_dtype(dtype), **({"device": _device(chosen)} if chosen else {})}
-
-    def transform(self, name, x, s, axes, norm, out=None):
-        return Backend.transform(self, name, x, s, axes, norm, out)
-
-    def prepare_transform(self, name, dtype, shape, axes):
-        """Leave it to CuPy, which keeps its plans."""
-
-    def _copied(self, x, source, dtype):
-        return Backend._copied(self, x, source, dtype)
-
-    @override
-    def flat_scan(self, *arrays, **settings):
-        return Backend.overrides["flat_scan"](self, *arrays, **settings)
 
 
 def _device(name: str | None) -> cupy.cuda.Device:

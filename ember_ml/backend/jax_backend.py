@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from ember_ml.backend import jax_loops
 from ember_ml.backend.base import Backend
 from ember_ml.backend.standard import override
 from ember_ml.core import tree
-from ember_ml.core.dtypes import DTYPES, DType, as_dtype
+from ember_ml.core.dtypes import DTYPES, as_dtype
 from ember_ml.core.rules import axis_or_only, index_shape
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -35,7 +35,6 @@ class JaxBackend(Backend):
     array_types = (jax.Array, Tracer)
     xp = jnp
     mended = frozenset(_COMPLEX.split())
-    renames: ClassVar[dict[str, str]] = {"erf": "jax.scipy.special.erf"}
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
@@ -187,30 +186,14 @@ class JaxBackend(Backend):
         index_shape(x, index)
         return x.at[index].set(jnp.asarray(updates, dtype=x.dtype))
 
-    @override
-    def index_add(self, x, indices, updates, axis):
-        return _at(x, indices, axis).add(jnp.asarray(updates, dtype=x.dtype))
-
-    @override
-    def index_max(self, x, indices, updates, axis):
-        return _at(x, indices, axis).max(jnp.asarray(updates, dtype=x.dtype))
-
-    @override
-    def index_min(self, x, indices, updates, axis):
-        return _at(x, indices, axis).min(jnp.asarray(updates, dtype=x.dtype))
-
-    @override
-    def take_along_axis(self, x, indices, axis):
-        return jnp.take_along_axis(x, indices, axis=axis)
+    def written(self, how, x, indices, updates, axis):
+        places = x.at[(*(slice(None),) * axis_or_only(x, axis), indices)]
+        return getattr(places, how.removesuffix("imum"))(jnp.asarray(updates, dtype=x.dtype))
 
     @override
     def bincount(self, x, weights, minlength):
         weights = weights * 1 if weights is not None and weights.dtype == bool else weights
         return jnp.bincount(x, weights, minlength=minlength)
-
-    @override
-    def argmax(self, x, axis, keepdims):
-        return jnp.argmax(x, axis=axis, keepdims=keepdims).astype(self.native_dtype(DType("int64")))
 
     # One triangle of a symmetric matrix is read, as elsewhere, instead of the mean of both.
 
@@ -255,11 +238,6 @@ class JaxBackend(Backend):
     @override
     def flat_while(self, *arrays, test, body, test_consts, consts):
         return jax_loops.run(jax_loops.while_loop, [test, body], (test_consts, consts), arrays)
-
-
-def _at(x: Any, indices: Any, axis: Any) -> Any:
-    """Return what writes at indices along an axis."""
-    return x.at[(*(slice(None),) * axis_or_only(x, axis), indices)]
 
 
 def _device(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +43,7 @@ class MLXBackend(Backend):
     """MLX. Computes when values are asked for; without complex128, and with float64 on the CPU alone."""
 
     name = "mlx"
-    compiles = True
+    compiles = mx.is_available(mx.gpu) or shutil.which("g++") is not None  # which mx.compile asks on a CPU
     array_types = (mx.array,)
     xp = mx
     mended = frozenset({"expm1", "tan", "tanh"})
@@ -94,14 +95,11 @@ class MLXBackend(Backend):
             raise TypeError(f"mlx has no dtype {name}")
         return native
 
-    def extremes(self, indices: Any) -> tuple[int, int] | None:
-        return (int(indices.min().item()), int(indices.max().item())) if indices.size else None
-
     def jit(self, function, *, whole=True):
-        return mx.compile(function) if _compiles() and whole else function
+        return mx.compile(function) if self.compiles and whole else function
 
     def jit_body(self, body):
-        if not _compiles():
+        if not self.compiles:
             return body
         compiled = mx.compile(body)
 
@@ -165,17 +163,13 @@ class MLXBackend(Backend):
         places = mx.array(indices) if isinstance(indices, int) else indices  # MLX takes no plain -1
         return mx.take(x, places, axis=axis_or_only(x, axis))
 
-    @override
-    def index_add(self, x, indices, updates, axis):
-        return _written("add", x, indices, updates, axis)
-
-    @override
-    def index_max(self, x, indices, updates, axis):
-        return _written("maximum", x, indices, updates, axis)
-
-    @override
-    def index_min(self, x, indices, updates, axis):
-        return _written("minimum", x, indices, updates, axis)
+    def written(self, how, x, indices, updates, axis):
+        at = axis_or_only(x, axis)
+        indices = mx.array(indices)
+        region = mx.broadcast_to(mx.array(updates), (*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
+        if not region.size:  # MLX 0.32 divides by zero there, and the process dies
+            return x
+        return getattr(x.at[(*(slice(None),) * at, indices)], how)(region.astype(x.dtype))
 
     @override
     def argsort(self, x, axis, descending, stable):
@@ -229,15 +223,24 @@ class MLXBackend(Backend):
 
     @override
     def exp(self, x):
-        return _exp(x) if x.dtype == mx.float64 else mx.exp(x)
+        if x.dtype != mx.float64:
+            return mx.exp(x)
+        grown = mx.expm1(mx.abs(x)) + 1
+        return mx.where(x < 0, 1 / grown, grown)
 
     @override
     def sin(self, x):
-        return _sin(x) if x.dtype == mx.float64 else mx.where(x == 0, x, mx.sin(x))  # MLX drops the sign of 0
+        if x.dtype != mx.float64:
+            return mx.where(x == 0, x, mx.sin(x))  # MLX drops the sign of 0
+        half = mx.tan(x / 2)  # whose float64 is true
+        return 2 * half / (1 + half * half)
 
     @override
     def cos(self, x):
-        return _cos(x) if x.dtype == mx.float64 else mx.cos(x)
+        if x.dtype != mx.float64:
+            return mx.cos(x)
+        half = mx.tan(x / 2)
+        return (1 - half * half) / (1 + half * half)
 
     @override
     def erfinv(self, x):
@@ -253,19 +256,19 @@ class MLXBackend(Backend):
 
     @override
     def signbit(self, x):
-        return _is_minus(x)
+        return x.view(getattr(mx, f"int{8 * x.dtype.size}")) < 0
 
     @override
     def copysign(self, x1, x2):
         x1, x2 = (x if type(x) is mx.array else mx.array(x, o.dtype) for x, o in ((x1, x2), (x2, x1)))
-        return mx.where(_is_minus(x2), -mx.abs(x1), mx.abs(x1))
+        return mx.where(self.signbit(x2), -mx.abs(x1), mx.abs(x1))
 
     @override
     def logaddexp(self, x1, x2):
         if all(type(x) is not mx.array or x.dtype != mx.float64 for x in (x1, x2)):
             return mx.logaddexp(x1, x2)
         high, low = mx.maximum(x1, x2), mx.minimum(x1, x2)
-        return mx.where(high == low, high + _LOG2, high + mx.log1p(_exp(low - high)))
+        return mx.where(high == low, high + math.log(2), high + mx.log1p(self.exp(low - high)))
 
     @override
     def sigmoid(self, x):
@@ -354,16 +357,6 @@ def _so_far(run: Callable, first: int, x: mx.array, axis: Any, include_initial: 
     )
 
 
-def _written(how: str, x: mx.array, indices: Any, updates: Any, axis: Any) -> mx.array:
-    """Return x after a write at indices along an axis."""
-    at = axis_or_only(x, axis)
-    indices = mx.array(indices)
-    region = mx.broadcast_to(mx.array(updates), (*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
-    if not region.size:  # MLX 0.32 divides by zero there, and the process dies
-        return x
-    return getattr(x.at[(*(slice(None),) * at, indices)], how)(region.astype(x.dtype))
-
-
 def _reduced(function: Callable, nothing: Any, x: mx.array, axis: Any, keepdims: bool) -> mx.array:
     """Return x reduced; of an empty array MLX 0.32 gives chance numbers, or takes half a minute."""
     if x.size:
@@ -379,31 +372,3 @@ def _refuse_float64(name: str, x: mx.array) -> None:
 
 # MLX's dtypes do not pickle by themselves, and compiled functions keep them. One has not the name it says.
 copyreg.pickle(mx.Dtype, lambda dtype: (resolve_name, (f"{dtype}{'_' * (dtype == mx.bool_)}",)))
-
-
-def _compiles() -> bool:
-    """Whether mx.compile can work: on a CPU it asks g++."""
-    return mx.is_available(mx.gpu) or shutil.which("g++") is not None
-
-
-_LOG2 = 0.6931471805599453
-_SIGNED = {2: mx.int16, 4: mx.int32, 8: mx.int64}  # by size in bytes
-
-
-def _is_minus(x: mx.array) -> mx.array:
-    return x.view(_SIGNED[x.dtype.size]) < 0
-
-
-def _sin(x: mx.array) -> mx.array:
-    half = mx.tan(x / 2)  # whose float64 is true
-    return 2 * half / (1 + half * half)
-
-
-def _cos(x: mx.array) -> mx.array:
-    half = mx.tan(x / 2)
-    return (1 - half * half) / (1 + half * half)
-
-
-def _exp(x: mx.array) -> mx.array:
-    grown = mx.expm1(mx.abs(x)) + 1
-    return mx.where(x < 0, 1 / grown, grown)

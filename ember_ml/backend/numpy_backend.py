@@ -4,79 +4,32 @@ from __future__ import annotations
 
 import importlib.util
 import operator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ember_ml.backend import fourier, phrases, threefry
 from ember_ml.backend.base import Backend
-from ember_ml.backend.standard import override
+from ember_ml.backend.standard import each, override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype
 from ember_ml.core.rules import axis_or_only
 from ember_ml.core.transforms import transformed
 
 
-class NumPyBackend(Backend):
-    """NumPy on the CPU, with functions from SciPy. What is written on `raw` and `scipy` is CuPy's too."""
+class NumPyLike(Backend):
+    """What is written on the functions of `raw` and `scipy`, NumPy's and CuPy's alike."""
 
-    name = "numpy"
-    array_types = (np.ndarray, np.generic)
-    scalar_types = (np.generic,)
     mended = frozenset({"expm1", "tan", "tanh"})
     mutable = True
-    xp = raw = np
-    renames: ClassVar[dict[str, str]] = {"absolute": "abs"}
-    rewrites = phrases.REWRITES
-
-    def __init__(self, *args: Any, **settings: Any):
-        super().__init__(*args, **settings)
-        if (self.device or "cpu") != "cpu":
-            raise ValueError(f"NumPy computes on the cpu alone, not on {self.device!r}")
-
-    def phrase(self, step):
-        own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
-        return phrases.phrase(step) if own else None
-
-    @property
-    def programs(self):
-        return self.enable_optimizations and importlib.util.find_spec("numba") is not None
-
-    def program(self, graph):
-        from ember_ml.backend import loops
-
-        prepared = loops.prepared(graph) if loops.pays(graph) else None
-        function = None if prepared is None else prepared.compile()
-        return None if prepared is None or function is None else (function, prepared.source)
 
     def scipy(self, part: str) -> Any:
         """Return a part of SciPy, or of what offers the same on these arrays."""
         return importlib.import_module(f"scipy.{part}")
 
-    def on_memory(self, host):
-        return host
-
-    def to_numpy(self, x):
-        return np.asarray(x)
-
-    def share(self, x, source, *, asked):
-        if source.device_of(x) != "cpu" or as_dtype(x.dtype) == "bfloat16":
-            return None
-        view = source.to_numpy(x)
-        if not source.mutable:
-            view.flags.writeable = False
-        return view
-
-    def _copied(self, x, source, dtype):
-        return super()._copied(x, source, dtype).copy()
-
     @override
     def astype(self, x, dtype):
         return x.astype(self.native_dtype(dtype))
-
-    @override
-    def negative(self, x):
-        return self.raw.negative(x)
 
     @override
     def sum(self, x, axis, keepdims, dtype):
@@ -121,16 +74,6 @@ class NumPyBackend(Backend):
         return TABLE["topk"].define(x, k, axis)
 
     @override
-    def bincount(self, x, weights, minlength):
-        return self.raw.bincount(x, weights, minlength)
-
-    def transform(self, name, x, s, axes, norm, out=None):
-        return fourier.transform(name, x, *transformed(x.shape, s, axes, halved=name == "irfftn"), norm, out)
-
-    def prepare_transform(self, name, dtype, shape, axes):
-        fourier.prepare(name, dtype, shape, axes)
-
-    @override
     def eig(self, x):
         values, vectors = self.raw.linalg.eig(x)
         kind = np.result_type(values.dtype, np.complex64)
@@ -147,17 +90,8 @@ class NumPyBackend(Backend):
         out[index] = updates
         return out
 
-    @override
-    def index_add(self, x, indices, updates, axis):
-        return _written(self.raw.add.at, x, indices, updates, axis)
-
-    @override
-    def index_max(self, x, indices, updates, axis):
-        return _written(self.raw.maximum.at, x, indices, updates, axis)
-
-    @override
-    def index_min(self, x, indices, updates, axis):
-        return _written(self.raw.minimum.at, x, indices, updates, axis)
+    def written(self, how, x, indices, updates, axis):
+        return _written(getattr(self.raw, how).at, x, indices, updates, axis)
 
     @override
     def index_update(self, x, indices, updates, axis):
@@ -169,7 +103,7 @@ class NumPyBackend(Backend):
 
     @override
     def map_coordinates(self, x, coordinates, order, mode, cval):
-        if x.dtype not in _SPLINED or order not in (0, 1, 3) or np.isnan(coordinates).any():
+        if x.dtype not in (np.float32, np.float64) or order not in (0, 1, 3) or np.isnan(coordinates).any():
             return TABLE["map_coordinates"].define(x, coordinates, order=order, mode=mode, cval=cval)
         return self.scipy("ndimage").map_coordinates(
             x, coordinates, order=order, mode=mode, cval=cval, output=x.dtype
@@ -177,20 +111,72 @@ class NumPyBackend(Backend):
 
     @override
     def sliding_windows(self, x, shape, stride, dilation):
-        return _windows(x, shape, _each(stride, shape), _each(dilation, shape))
+        ndim, lead = len(shape), x.ndim - len(shape)
+        stride, dilation = each(stride, ndim), each(dilation, ndim)
+        spans = tuple(d * (n - 1) + 1 for n, d in zip(shape, dilation, strict=True))
+        seen = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(lead, x.ndim)))
+        return seen[(..., *(slice(None, None, n) for n in (*stride, *dilation)))]
 
     @override
     def fold_windows(self, x, sizes, stride, dilation):
         """Add up place by place in the window: one addition of a strided block each."""
         ndim, lead = len(sizes), x.ndim - 2 * len(sizes)
         places, shape = x.shape[lead : lead + ndim], x.shape[lead + ndim :]
-        steps, gaps = _each(stride, sizes), _each(dilation, sizes)
+        steps, gaps = each(stride, ndim), each(dilation, ndim)
         out = self.raw.zeros((*x.shape[:lead], *sizes), x.dtype)
         for at in np.ndindex(*shape):
             starts = [i * d for i, d in zip(at, gaps, strict=True)]
             block = (slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, places, steps, strict=True))
             out[(..., *block)] += x[(..., *at)]
         return out
+
+
+class NumPyBackend(NumPyLike):
+    """NumPy on the CPU, with functions from SciPy."""
+
+    name = "numpy"
+    array_types = (np.ndarray, np.generic)
+    scalar_types = (np.generic,)
+    xp = raw = np
+    rewrites = phrases.REWRITES
+
+    def phrase(self, step):
+        own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
+        return phrases.phrase(step) if own else None
+
+    @property
+    def programs(self):
+        return self.enable_optimizations and importlib.util.find_spec("numba") is not None
+
+    def program(self, graph):
+        from ember_ml.backend import loops
+
+        prepared = loops.prepared(graph) if loops.pays(graph) else None
+        function = None if prepared is None else prepared.compile()
+        return None if prepared is None or function is None else (function, prepared.source)
+
+    def on_memory(self, host):
+        return host
+
+    def to_numpy(self, x):
+        return np.asarray(x)
+
+    def share(self, x, source, *, asked):
+        if source.device_of(x) != "cpu" or as_dtype(x.dtype) == "bfloat16":
+            return None
+        view = source.to_numpy(x)
+        if not source.mutable:
+            view.flags.writeable = False
+        return view
+
+    def _copied(self, x, source, dtype):
+        return super()._copied(x, source, dtype).copy()
+
+    def transform(self, name, x, s, axes, norm, out=None):
+        return fourier.transform(name, x, *transformed(x.shape, s, axes, halved=name == "irfftn"), norm, out)
+
+    def prepare_transform(self, name, dtype, shape, axes):
+        fourier.prepare(name, dtype, shape, axes)
 
     @override
     def fold_in(self, key, data):
@@ -231,19 +217,3 @@ def _written(write: Any, x: Any, indices: Any, updates: Any, axis: Any) -> Any:
 
 
 _WIDE = {"b": np.int64, "i": np.int64, "u": np.uint64}  # sums of integers, as the standard has them
-
-
-_SPLINED = (np.float32, np.float64)  # of which scipy.ndimage makes splines
-
-
-def _each(setting: Any, axes: Any) -> tuple[int, ...]:
-    return (setting,) * len(axes) if isinstance(setting, int) else tuple(setting)
-
-
-def _windows(x: np.ndarray, shape: tuple[int, ...], stride: Any, dilation: Any) -> np.ndarray:
-    """Return a view of all windows over the last axes: (..., *places, *shape)."""
-    ndim, lead = len(shape), x.ndim - len(shape)
-    spans = tuple(d * (n - 1) + 1 for n, d in zip(shape, dilation, strict=True))
-    seen = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(lead, x.ndim)))
-    steps = [slice(None, None, n) for n in (*stride, *dilation)]
-    return seen[(*(slice(None),) * lead, *steps[:ndim], *steps[ndim:])]

@@ -193,9 +193,25 @@ class Standard:
         return run(x, dtype=self.total_dtype(x, dtype), **settings)
 
     def total_dtype(self, x: Any, dtype: Any) -> Any:
-        """Return the engine's dtype in which x is added up, None for its own; `dtype` is what is asked for."""
+        """Return the engine's dtype in which x is added up, None for x's own; `dtype`: what is asked for."""
         wide = _WIDE.get(as_dtype(x.dtype).kind) if dtype is None else dtype
         return None if wide is None else self.native_dtype(wide)
+
+    @override
+    def index_add(self, x, indices, updates, axis):
+        return self.written("add", x, indices, updates, axis)
+
+    @override
+    def index_max(self, x, indices, updates, axis):
+        return self.written("maximum", x, indices, updates, axis)
+
+    @override
+    def index_min(self, x, indices, updates, axis):
+        return self.written("minimum", x, indices, updates, axis)
+
+    def written(self, how: str, x: Any, indices: Any, updates: Any, axis: Any) -> Any:
+        """Return a copy of x after a write along an axis: `how` is add, maximum or minimum."""
+        raise NotImplementedError(f"{self} writes nothing at indices")
 
     @override
     def searchsorted(self, x1, x2, sorter, side):
@@ -237,3 +253,8 @@ class Standard:
 
 
 collect_overrides(Standard)
+
+
+def each(setting: Any, count: int) -> tuple[int, ...]:
+    """Return a setting of each of so many axes, given as one integer for all of them or as several."""
+    return (setting,) * count if isinstance(setting, int) else tuple(setting)

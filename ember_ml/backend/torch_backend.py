@@ -12,22 +12,22 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ember_ml.backend import threefry
+from ember_ml.backend import adapters, threefry
 from ember_ml.backend.base import Backend, Gap
 from ember_ml.backend.host import plain
-from ember_ml.backend.standard import override
+from ember_ml.backend.standard import each, override
 from ember_ml.core import TABLE
 from ember_ml.core.dtypes import as_dtype, promote
 from ember_ml.core.keys import PARITY, ROTATIONS
-from ember_ml.core.rules import axis_or_only, broadcast, expand_index
+from ember_ml.core.rules import axis_or_only, broadcast
 
 # Elementwise functions whose own behaviour is the standard's; the wrappers of `standard` cost 560 ns a call.
 _PLAIN = """
-    add subtract multiply divide power floor_divide remainder maximum minimum logaddexp negative abs sign
-    square sqrt exp expm1 log log1p sin cos tan sinh cosh tanh erf floor ceil round isnan isfinite equal
-    not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not bitwise_and
-    bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift matmul reshape sigmoid silu acos acosh asin
-    asinh atan atan2 atanh copysign hypot log2 log10 nextafter signbit trunc isinf erfinv lgamma digamma real
+    add subtract multiply divide power maximum minimum logaddexp negative abs square sqrt exp expm1 log
+    log1p sin cos tan sinh cosh tanh erf floor ceil isnan isfinite equal not_equal less less_equal greater
+    greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor
+    bitwise_left_shift matmul acos acosh asin asinh atan atan2 atanh copysign hypot log2 log10 nextafter
+    signbit trunc isinf erfinv lgamma digamma real
 """
 # Ops of arrays that broadcast to which torch takes Python numbers, too.
 _TAKES_NUMBERS = """
@@ -155,10 +155,6 @@ class TorchBackend(Backend):
         return x.to(self.native_dtype(dtype))
 
     @override
-    def eye(self, n_rows, n_cols, k, dtype, device, like):
-        return standard.eye(n_rows, n_cols, k=k, **self.place(dtype or float, device, like))
-
-    @override
     def where(self, condition, x1, x2):
         return torch.where(torch.as_tensor(condition), x1, x2)
 
@@ -186,17 +182,13 @@ class TorchBackend(Backend):
         return torch.conj_physical(x) if x.is_complex() else x
 
     @override
-    def broadcast_to(self, x, shape):
-        return torch.broadcast_to(x, shape)
-
-    @override
     def getitem(self, x, index):
-        plain, mirrored = _forwards(index, x.shape)
+        plain, mirrored = adapters.forwards(index, x.shape)
         return _flipped(x[plain], mirrored) if mirrored else x[plain]
 
     @override
     def slice_update(self, x, updates, index):
-        plain, mirrored = _forwards(index, x.shape)
+        plain, mirrored = adapters.forwards(index, x.shape)
         out = x.clone()
         if mirrored:
             updates = torch.as_tensor(updates, dtype=x.dtype, device=x.device).broadcast_to(out[plain].shape)
@@ -224,22 +216,16 @@ class TorchBackend(Backend):
         flat, shape = _row_numbers(x, indices, at)
         return x.index_select(at, flat).reshape((*x.shape[:at], *shape, *x.shape[at + 1 :]))
 
-    @override
-    def index_add(self, x, indices, updates, axis):
-        at, flat, rows = _rows(x, indices, updates, axis)
-        return x.index_add(at, flat, rows)
-
-    @override
-    def index_max(self, x, indices, updates, axis):
-        return _reduced_into(x, "amax", *_rows(x, indices, updates, axis))
-
-    @override
-    def index_min(self, x, indices, updates, axis):
-        return _reduced_into(x, "amin", *_rows(x, indices, updates, axis))
-
-    @override
-    def einsum(self, *operands, subscripts):
-        return torch.einsum(subscripts, *operands)
+    def written(self, how, x, indices, updates, axis):
+        at = axis_or_only(x, axis)
+        flat, shape = _row_numbers(x, indices, at)
+        new = torch.as_tensor(updates, dtype=x.dtype, device=x.device)
+        region = new.broadcast_to(*x.shape[:at], *shape, *x.shape[at + 1 :])
+        rows = region.reshape(*x.shape[:at], flat.numel(), *x.shape[at + 1 :])
+        if how == "add":
+            return x.index_add(at, flat, rows)
+        places = flat.reshape(-1, *(1,) * (x.ndim - at - 1)).expand(rows.shape)
+        return x.scatter_reduce(at, places, rows, f"a{how.removesuffix('imum')}")
 
     def total(self, run, x, dtype, **settings):
         wanted = self.total_dtype(x, dtype)
@@ -285,16 +271,6 @@ class TorchBackend(Backend):
         return values, first, inverse, counts
 
     @override
-    def nonzero(self, x):
-        if not x.ndim:
-            raise ValueError("expected at least one dimension")
-        return torch.nonzero(x, as_tuple=True)
-
-    @override
-    def bincount(self, x, weights, minlength):
-        return torch.bincount(x, weights, minlength)
-
-    @override
     def softmax(self, x, axis):
         return torch.softmax(x, dim=axis) if _is_usual(x) else TABLE["softmax"].define(x, axis=axis)
 
@@ -323,8 +299,8 @@ class TorchBackend(Backend):
     @override
     def sliding_windows(self, x, shape, stride, dilation):
         lead = x.ndim - len(shape)
-        settings = [(n,) * len(shape) if isinstance(n, int) else n for n in (stride, dilation)]
-        for i, (n, step, gap) in enumerate(zip(shape, *settings, strict=True)):
+        settings = zip(shape, each(stride, len(shape)), each(dilation, len(shape)), strict=True)
+        for i, (n, step, gap) in enumerate(settings):
             x = x.unfold(lead + i, gap * (n - 1) + 1, step)[..., ::gap]
         return x
 
@@ -338,13 +314,14 @@ class TorchBackend(Backend):
         if all(d == 1 for d in input_dilation):
             even = all(low == high >= 0 for low, high in padding)
             x, around = (x, [low for low, _ in padding]) if even else (_padded(x, padding), 0)
-            return _CONVOLVE[ndim](x, weight, None, stride, around, dilation, groups)
+            return getattr(functional, f"conv{ndim}d")(x, weight, None, stride, around, dilation, groups)
         # zeros between the values of x: the transposed convolution, whose kernel lies the other way round
         parts = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
         turned = parts.transpose(1, 2).reshape(-1, *parts.shape[1:2], *weight.shape[2:])
         turned = turned.flip(tuple(range(2, 2 + ndim)))
         spans = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
-        full = _CONVOLVE_BACK[ndim](x, turned, None, input_dilation, 0, 0, groups, dilation)
+        run = getattr(functional, f"conv_transpose{ndim}d")
+        full = run(x, turned, None, input_dilation, 0, 0, groups, dilation)
         cut = [(low - n, high - n) for (low, high), n in zip(padding, spans, strict=True)]
         return _padded(full, cut)[(..., *(slice(None, None, s) for s in stride))]
 
@@ -392,14 +369,6 @@ class TorchBackend(Backend):
         return torch.stack([x0, x1]).to(torch.uint32).reshape(2, *low.shape)
 
 
-_CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-_CONVOLVE_BACK = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-
-
 def _padded(x: torch.Tensor, padding: Any) -> torch.Tensor:
     """Return x with zeros around its last axes; a negative number cuts off."""
     return functional.pad(x, [n for pair in reversed(padding) for n in pair])
@@ -412,32 +381,13 @@ def _row_numbers(x: torch.Tensor, indices: Any, at: int) -> tuple[torch.Tensor, 
     return torch.where(wide < 0, wide + x.shape[at], wide), given.shape
 
 
-def _rows(x: torch.Tensor, indices: Any, updates: Any, axis: Any) -> tuple[int, torch.Tensor, torch.Tensor]:
-    """Return the axis of a write, the row numbers laid flat, and a row of updates for each."""
-    at = axis_or_only(x, axis)
-    flat, shape = _row_numbers(x, indices, at)
-    new = torch.as_tensor(updates, dtype=x.dtype, device=x.device)
-    region = new.broadcast_to(*x.shape[:at], *shape, *x.shape[at + 1 :])
-    return at, flat, region.reshape(*x.shape[:at], flat.numel(), *x.shape[at + 1 :])
-
-
-def _reduced_into(x: torch.Tensor, how: str, at: int, flat: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    places = flat.reshape(-1, *(1,) * (x.ndim - at - 1)).expand(rows.shape)
-    return x.scatter_reduce(at, places, rows, how)
-
-
 def _drawn_on_host(name: str, draw: Callable, key: torch.Tensor, *settings: Any) -> torch.Tensor:
     if key.device.type != "cpu" or type(key) is not torch.Tensor or torch.compiler.is_compiling():
         return TABLE[name].define(key, *settings)
     return torch.from_numpy(draw(key.numpy(), *settings))
 
 
-_SIGNED = {
-    torch.uint8: torch.int8,
-    torch.uint16: torch.int16,
-    torch.uint32: torch.int32,
-    torch.uint64: torch.int64,
-}
+_SIGNED = {getattr(torch, f"uint{n}"): getattr(torch, f"int{n}") for n in (8, 16, 32, 64)}
 
 
 def _so_far(
@@ -455,26 +405,6 @@ def _flipped(x: torch.Tensor, axes: list[int]) -> torch.Tensor:
     """Return an array turned round along axes; integers without a sign as what they are in bits."""
     signed = _SIGNED.get(x.dtype)
     return torch.flip(x, axes) if signed is None else torch.flip(x.view(signed), axes).view(x.dtype)
-
-
-def _forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
-    """Return an index without negative steps, which torch lacks, and the axes of its result to be flipped."""
-    if not any(map(_is_backward, index if type(index) is tuple else (index,))):
-        return index, []
-    plain, mirrored, out, sizes = [], [], 0, iter(shape)
-    for i in expand_index(index, len(shape)):
-        size = 0 if i is None else next(sizes)
-        if type(i) is slice and _is_backward(i):
-            places = range(*i.indices(size))[::-1]
-            i = slice(places.start, places.stop, places.step)
-            mirrored.append(out)
-        plain.append(i)
-        out += type(i) is not int
-    return tuple(plain), mirrored
-
-
-def _is_backward(part: Any) -> bool:
-    return type(part) is slice and (part.step or 1) < 0
 
 
 def _is_usual(x: torch.Tensor) -> bool:

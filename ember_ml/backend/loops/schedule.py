@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from ember_ml.backend.adapters import runs_back
 from ember_ml.backend.loops.sums import Sums
 from ember_ml.backend.loops.table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
 from ember_ml.core.graph import Graph, Step, Var
@@ -177,7 +178,7 @@ def _keeps_order(step: Step) -> bool:
     if step.op.name == "getitem":
         index = step.attrs["index"]
         parts = index if type(index) is tuple else (index,)
-        return not any(type(p) is slice and _runs_back(p.step) for p in parts)
+        return not any(map(runs_back, parts))
     return True
 
 
@@ -187,10 +188,6 @@ def variables(args: Any) -> list[Var]:
     for a in args:
         flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
     return [a for a in flat if type(a) is Var]
-
-
-def _runs_back(step: Any) -> bool:
-    return step is not None and step < 0
 
 
 def part_indices(step: Step) -> list[tuple]:
