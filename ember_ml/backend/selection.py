@@ -10,16 +10,14 @@ import contextlib
 import importlib
 import importlib.util
 import logging
-import os
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from ember_ml.backend import choices
 from ember_ml.backend.base import ACTIVE, Backend
 from ember_ml.core import TABLE, dispatch
 
@@ -46,14 +44,7 @@ ENGINES = {
     "cupy": Engine("ember_ml.backend.cupy_backend", "CupyBackend", "cupy", "cupy12"),
 }
 SPELLINGS = {"numpyfftw": "numpy", "pytorch": "torch"}
-_OWNING = {
-    "numpy": "numpy",
-    "torch": "torch",
-    "jax": "jax",
-    "jaxlib": "jax",
-    "mlx": "mlx",
-    "cupy": "cupy",
-}  # top module of a type
+_OWNERS = {engine.package: name for name, engine in reversed(ENGINES.items())} | {"jaxlib": "jax"}
 _INSTANCES: dict[str, Backend] = {}
 _REGISTERED: dict[str, type[Backend]] = {}
 _LOCK = threading.RLock()
@@ -83,9 +74,16 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
     for an unknown name and for an engine that cannot compute here, ImportError for one that is not installed.
     """
     chosen = _working(backend)
-    _choose(chosen, chosen.device if device is None and chosen is backend else device)
+    if device is None and chosen is backend:
+        device = chosen.device
+    if device is not None:
+        chosen.check_device(device)
+    chosen.chosen()
+    with _LOCK:
+        _Choice.asked = chosen.name if _INSTANCES.get(chosen.name) is chosen else chosen
+        chosen.device = device
     if persist:
-        _save(chosen.name, device)
+        choices.save(chosen.name, device)
 
 
 @contextlib.contextmanager
@@ -128,21 +126,15 @@ def is_installed(name: str) -> bool:
 def auto_select_backend() -> tuple[str, str | None]:
     """Choose the backend that promises most here, a GPU that answers first; set it, return (name, device)."""
     here = available_backends()
-    candidates = [(name, get_backend(name)) for name in ("torch", "jax", "mlx", "cupy") if name in here]
-    for name, backend in candidates:
-        device = backend.devices()[0]
-        if device != "cpu":
-            _LOG.info("backend %s on %s: it has an accelerator that answers", name, device)
-            set_backend(name, device)
-            return name, device
-    name = candidates[0][0] if candidates else "numpy"
-    _LOG.info(
-        "backend %s on cpu: no accelerator answers%s",
-        name,
-        "" if candidates else ", and no other is installed",
-    )
-    set_backend(name, "cpu")
-    return name, "cpu"
+    devices = {n: get_backend(n).devices()[0] for n in ("torch", "jax", "mlx", "cupy") if n in here}
+    fast = [name for name, device in devices.items() if device != "cpu"]
+    name = next(iter([*fast, *devices]), "numpy")
+    device = devices.get(name, "cpu")
+    alone = "" if devices else ", and no other is installed"
+    why = "it has an accelerator that answers" if fast else f"no accelerator answers{alone}"
+    _LOG.info("backend %s on %s: %s", name, device, why)
+    set_backend(name, device)
+    return name, device
 
 
 def register_backend(name: str, cls: type[Backend]) -> None:
@@ -152,33 +144,29 @@ def register_backend(name: str, cls: type[Backend]) -> None:
     with _LOCK:
         if "name" not in vars(cls):
             cls.name = name
-        engine = ENGINES.get(name)
-        if (
-            engine is None or (cls.__module__, cls.__name__) != engine[:2]
-        ):  # else it is what stands there anyway
+        if ENGINES.get(name, ("", ""))[:2] != (cls.__module__, cls.__name__):  # else it stands there anyway
             _REGISTERED[name] = cls
             _INSTANCES.pop(name, None)
-            for type_ in [
-                t for t, owner in dispatch.OWNERS.items() if owner is not None and owner.level == 0
-            ]:
-                del dispatch.OWNERS[type_]
-        for op in TABLE.values():
-            op.forget()
+        _forget_owners()
 
 
 def unregister_backend(name: str) -> None:
     """Take back what `register_backend` did."""
     with _LOCK:
-        cls = _REGISTERED.pop(name)
-        instance = _INSTANCES.pop(name, None)
-        for type_ in [
-            t for t, owner in dispatch.OWNERS.items() if owner is instance or issubclass(t, cls.array_types)
-        ]:
-            dispatch.OWNERS.pop(type_, None)
+        del _REGISTERED[name]
+        _INSTANCES.pop(name, None)
         if _Choice.asked is not None and _Choice.asked == name:
             _Choice.asked = None
-        for op in TABLE.values():
-            op.forget()
+        _forget_owners()
+
+
+def _forget_owners() -> None:
+    """Let every type of array, and every op, look for its backend anew."""
+    for type_, owner in list(dispatch.OWNERS.items()):
+        if isinstance(owner, Backend):
+            del dispatch.OWNERS[type_]
+    for op in TABLE.values():
+        op.forget()
 
 
 def get_backend_module() -> ModuleType:
@@ -194,15 +182,6 @@ def why_active() -> str:
         return "set_backend"
     _default()
     return _Choice.found[1] if _Choice.found else "the default"
-
-
-def _choose(chosen: Backend, device: str | None) -> None:
-    if device is not None:
-        chosen.check_device(device)
-    chosen.chosen()
-    with _LOCK:
-        _Choice.asked = chosen.name if _INSTANCES.get(chosen.name) is chosen else chosen
-        chosen.device = device
 
 
 def _instance(name: str) -> Backend:
@@ -238,13 +217,9 @@ def backend_class(name: str) -> type[Backend]:
     try:
         return getattr(importlib.import_module(engine.module), engine.cls)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:  # what a broken installation raises
-        if is_installed(name):
-            raise ImportError(
-                f"backend {name!r}: {engine.package} is installed but does not load: {error}"
-            ) from error
-        raise ImportError(
-            f"backend {name!r} needs {engine.package}: pip install 'ember-ml[{engine.extra}]'"
-        ) from error
+        broken = f": {engine.package} is installed but does not load: {error}"
+        missing = f" needs {engine.package}: pip install 'ember-ml[{engine.extra}]'"
+        raise ImportError(f"backend {name!r}{broken if is_installed(name) else missing}") from error
 
 
 def _known() -> list[str]:
@@ -262,7 +237,7 @@ def _default() -> Backend:
 
 def _look_up() -> tuple[str, str]:
     """Return the first choice that works, and its source; one that does not warns, once, and gives NumPy."""
-    for name, device, source in _sources():
+    for name, device, source in choices.found():
         try:
             backend = _working(name)
             if device is not None:
@@ -276,54 +251,6 @@ def _look_up() -> tuple[str, str]:
     return "numpy", "the default"
 
 
-def _sources() -> Iterator[tuple[str, str | None, str]]:
-    for prefix in ("EMBER_ML", "ember_ml"):
-        if name := os.environ.get(f"{prefix}_BACKEND"):
-            yield name, os.environ.get(f"{prefix}_DEVICE"), f"{prefix}_BACKEND"
-    folder = home()
-    settings = _read_config(folder / "config")
-    if name := settings.get("backend"):
-        yield name, settings.get("device"), str(folder / "config")
-    if name := _read_word(folder / ".backend"):
-        yield name, _read_word(folder / ".device"), str(folder / ".backend")
-
-
-def home() -> Path:
-    """Return the folder of a user's settings: `EMBER_ML_HOME`, else `~/.ember_ml`."""
-    return Path(os.environ.get("EMBER_ML_HOME") or Path.home() / ".ember_ml")
-
-
-def _read_word(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _read_config(path: Path) -> dict[str, str]:
-    lines = (_read_word(path) or "").splitlines()
-    pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
-
-
-def _save(name: str, device: str | None) -> None:
-    folder = home()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=folder, prefix=".saving"
-    ) as written:  # both are written before either is seen
-        words = {".backend": name, ".device": device or ""}
-        for file, word in words.items():
-            (Path(written) / file).write_text(word, encoding="utf-8")
-        for file in words:
-            (Path(written) / file).replace(folder / file)
-    first = next(_sources(), None)
-    if first is not None and first[2] != str(folder / ".backend") and first[:2] != (name, device):
-        warnings.warn(
-            f"saved backend {name!r}, but {first[2]} asks for {first[0]!r} and is read first", stacklevel=3
-        )
-
-
 def _find_owner(type_: type) -> Backend | None:
     """Return the backend that owns arrays of a type, loading it when the engine itself is loaded."""
     for name, cls in _REGISTERED.items():
@@ -331,7 +258,7 @@ def _find_owner(type_: type) -> Backend | None:
             return _instance(name)
     for base in type_.__mro__:
         top = base.__module__.partition(".")[0]
-        name = _OWNING.get(top)
+        name = _OWNERS.get(top)
         if name is not None and ENGINES[name].package in sys.modules:
             backend = _instance(name)
             if backend.owns(type_):

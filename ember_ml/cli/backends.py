@@ -13,7 +13,8 @@ from rich.text import Text
 import ember_ml.ops  # noqa: F401  fills TABLE
 from ember_ml.backend import get_backend, set_backend
 from ember_ml.backend.base import Gap
-from ember_ml.backend.selection import ENGINES, backend_class, home, is_installed, why_active
+from ember_ml.backend.choices import home
+from ember_ml.backend.selection import ENGINES, backend_class, is_installed, why_active
 from ember_ml.cli.errors import CommandError
 from ember_ml.core import TABLE
 

@@ -206,7 +206,7 @@ def _kernel(text: str) -> Callable:
 
 
 def _folder() -> Path:
-    from ember_ml.backend.selection import home
+    from ember_ml.backend.choices import home
 
     return home() / "compiled"
 
