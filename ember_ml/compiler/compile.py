@@ -154,16 +154,14 @@ class Compiled:
                     return out
         leaves, structure = tree.flatten((args, settings))
         wrapper, natives, followed = _unwrapped(leaves)
-        if followed and self.f is not None:
+        if self.f is not None and (followed or any(type(x) is Traced for x in natives)):
             return self._call(*args, **settings)
-        chooser = _chooser(natives) if self.backend is None else None
-        key = (structure, chooser, Defaults.float, *map(_leaf_key, natives))
-        state = self._state()
+        engine, state = self._engine(natives), self._state()
+        chosen = (engine.name, engine.dtype, engine.enable_optimizations)
+        key = (structure, chosen, Defaults.float, *map(_leaf_key, natives))
         made = self._made.get((state, key))
         if made is None:
-            if self.f is not None and any(type(x) is Traced for x in natives):  # in a tensor
-                return self._call(*args, **settings)
-            made = self._specialise(key, structure, natives)
+            made = self._specialise(key, structure, natives, engine)
         elif wrapper is None and not settings:
             self._add_way(made, structure, leaves, state)
         array = made.engine.array
@@ -224,7 +222,7 @@ class Compiled:
         """The graph of every specialisation, in the order they were made."""
         return [made.graph for made in self._made.values()]
 
-    def _specialise(self, key: Any, structure: tuple, leaves: list) -> Specialisation:
+    def _specialise(self, key: Any, structure: tuple, leaves: list, engine: Backend) -> Specialisation:
         with self._lock:
             if (state := self._state(), key) in self._made:
                 return self._made[state, key]
@@ -233,7 +231,6 @@ class Compiled:
                 raise TypeError(
                     f"compile: unpickled without its function, this knows only the arguments {known}"
                 )
-            engine = self._engine(leaves)
             places = [i for i, x in enumerate(leaves) if type(x) not in STATIC]
 
             def flat(*values: Any) -> Any:
@@ -281,21 +278,11 @@ class Compiled:
         self._made = state["made"]
 
 
-def _chooser(leaves: list) -> tuple | None:
-    """Return the name and settings of the active backend where it has a say: no arrays, or one of its own."""
-    first = next((x for x in leaves if type(x) not in STATIC and type(x) not in NUMBERS), None)
-    active = get_backend()
-    if first is None or isinstance(first, active.array_types):
-        return active.name, active.dtype, active.enable_optimizations
-    return None
-
-
 def _leaf_key(x: Any) -> Any:
     """Return what a program depends on: the value of a static argument, the kind of any other."""
     if type(x) in STATIC:
         return x
-    kind = type(x)
-    return kind if kind in NUMBERS else (dispatch.interpreter_of("compile", (kind,)), x.shape, x.dtype)
+    return type(x) if type(x) in NUMBERS else (x.shape, x.dtype)
 
 
 def _leaf_spec(x: Any) -> Spec:
