@@ -14,6 +14,7 @@ from ember_ml import ops
 from ember_ml.backend import Backend, get_backend
 from ember_ml.compiler import compile, value_and_grad
 from ember_ml.core import tree
+from ember_ml.core.keys import mixed
 from ember_ml.nn import Module, functional_call
 from ember_ml.nn.modules.settings import Part, Settings
 from ember_ml.tensor.conversion import bare, host, to_engine
@@ -81,6 +82,7 @@ class Trainer(Settings):
             raise ValueError("fit: early_stopping needs validation=(inputs, targets)")
         with self.backend.activated():
             self.module.ensure_built(*(x[:1] for x in inputs))
+        validation = None if validation is None else self._loaded(validation)
         run = _Run(self, size, batch_size, epochs)
         if checkpoint is not None and resume:
             run.restore(checkpoint)
@@ -110,7 +112,7 @@ class Trainer(Settings):
 
     def evaluate(self, data: tuple[Any, Any], batch_size: int = 1024) -> float:
         """Return the loss on `(inputs, targets)`, in evaluation mode."""
-        return self._evaluate(self._carry(), data, batch_size)
+        return self._evaluate(self._carry(), self._loaded(data), batch_size)
 
     # One step
 
@@ -138,14 +140,16 @@ class Trainer(Settings):
     def _run_epoch(self, run: _Run, inputs: Any, targets: Any, show: Callable[[int, str], None]) -> None:
         self.module.train()
         began, first = time.perf_counter(), run.batch
-        order = np.random.default_rng((self.seed, run.epoch)).permutation(run.size)
+        order = np.random.default_rng((self.seed, run.epoch)).permutation(run.size).astype("int32")
+        words, note = ((self.seed >> 32) & 0xFFFFFFFF, self.seed & 0xFFFFFFFF), run.note
         while run.batch < run.batches:
             places = order[run.batch * run.batch_size : (run.batch + 1) * run.batch_size]
-            places = self.backend.array(places.astype("int32"))
-            key = self.backend.array(np.array([self.seed & 0xFFFFFFFF, run.step + 1], "uint32"))
-            carry, loss = self._step(run.carry, (inputs, targets), places, key)
-            run.place = (carry, run.batch + 1, run.pending_with(loss))
-            show(1, run.note)
+            key = np.array(mixed(*words, run.step), "uint32")
+            given = ((inputs, targets), self.backend.array(places), self.backend.array(key))
+            carry, loss = self._step(run.carry, *given)
+            run.losses.append(loss)
+            run.place = (carry, run.batch + 1)
+            show(1, note)
         run.close_epoch()
         run.history.epochs[-1] |= {"steps": run.batches - first, "seconds": time.perf_counter() - began}
 
@@ -159,8 +163,8 @@ class Trainer(Settings):
         elif patience is not None and entry["epoch"] - run.best_epoch >= patience:
             run.history.stopped_early = True
 
-    def _evaluate(self, carry: dict, data: tuple[Any, Any], batch_size: int) -> float:
-        inputs, targets = self._loaded(data)
+    def _evaluate(self, carry: dict, loaded: tuple[tuple, Any], batch_size: int) -> float:
+        inputs, targets = loaded
         outputs = self._outputs(carry, inputs, batch_size)
         return float(host(self.loss(self.backend.array(outputs), targets)))
 
@@ -212,11 +216,8 @@ class _Run:
         self.trainer, self.size, self.batch_size = trainer, size, batch_size
         self.batches = -(-size // batch_size)
         self.total_steps = epochs * self.batches
-        self.place: tuple[dict, int, tuple] = (
-            carry,
-            0,
-            (),
-        )  # arrays, batch within the epoch, its losses so far
+        self.place: tuple[dict, int] = (carry, 0)  # arrays, and how many batches of the epoch they have seen
+        self.losses: list[Any] = []  # of these batches, and perhaps of the next; native, so nothing waits
         self.history = History()
         self.best: float | None = None
         self.best_epoch = 0
@@ -231,8 +232,8 @@ class _Run:
         return self.place[1]
 
     @property
-    def pending(self) -> tuple:
-        return self.place[2]
+    def pending(self) -> list:
+        return self.losses[: self.batch]
 
     @property
     def epoch(self) -> int:
@@ -247,17 +248,13 @@ class _Run:
         shown = f", loss {self.history.epochs[-1]['train']:.4g}" if self.history.epochs else ""
         return f"epoch {self.epoch + 1}{shown}"
 
-    def pending_with(self, loss: Any) -> tuple:
-        """Return the losses of this epoch with one more; native, so that nothing waits for them."""
-        return (*self.pending, loss)
-
     def close_epoch(self) -> None:
         """Bring the epoch's losses to the host and note it in the history."""
         losses = list(map(float, self.pending))
         rate = self.trainer.optimizer.rate(self.carry["optimizer"]["step"])
         self.history.losses += losses
         weights = [min(self.batch_size, self.size - i * self.batch_size) for i in range(self.batches)]
-        self.place = (self.carry, 0, ())
+        self.place, self.losses = (self.carry, 0), []
         self.history.epochs.append(
             {
                 "epoch": self.epoch + 1,
@@ -269,11 +266,11 @@ class _Run:
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write everything to a checkpoint."""
-        carry, batch, pending = self.place
+        carry, batch = self.place
         facts = {
             "history": asdict(self.history),
             "batch": batch,
-            "pending": list(map(float, pending)),
+            "pending": list(map(float, self.losses[:batch])),
             "best": self.best,
             "best_epoch": self.best_epoch,
             "settings": self._settings(),
@@ -291,7 +288,7 @@ class _Run:
                 f"fit: the checkpoint in {folder} was made with {facts['settings']}, not {self._settings()}"
             )
         to = self.trainer.backend.array
-        self.place = (tree.map(to, arrays["carry"]), facts["batch"], tuple(map(np.float64, facts["pending"])))
+        self.place, self.losses = (tree.map(to, arrays["carry"]), facts["batch"]), facts["pending"]
         self.history = History(**facts["history"])
         self.best, self.best_epoch = facts["best"], facts["best_epoch"]
         self.best_carry = {**tree.map(to, arrays["best"]), "optimizer": self.carry["optimizer"]}

@@ -80,3 +80,13 @@ def test_a_nonnegative_parameter_stays_nonnegative(be):
     SGD([p], learning_rate=0.5).step()
     close(p.to_numpy(), np.array([0.0, 0.5], "float32"))
     assert float(np.asarray(ops.min(p.data))) == 0.0
+
+
+def test_steps_are_counted_on_where_float32_has_no_next_integer(be):
+    params = {"w": be.array(np.ones(2, "float32"))}
+    optimizer = SGD(learning_rate=cosine_decay(1.0, 2**26))
+    state = optimizer.init(params)
+    state["step"] = ops.add(state["step"], 2**24)
+    _, after = optimizer.update(params, params, state)
+    assert int(after["step"]) == 2**24 + 1
+    close(optimizer.rate(after["step"]), np.float32((1 + np.cos(np.pi / 4)) / 2))

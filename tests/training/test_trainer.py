@@ -235,3 +235,23 @@ def test_whole_batches_find_their_program_before_the_partial_one():
     t.fit((X[:, 0], Y[:, None]), epochs=3, batch_size=12)
     assert len(t._step._ways) > 1
     assert t._step._ways[0] is first
+
+
+def test_seeds_that_differ_in_their_high_word_draw_other_masks():
+    data = (np.ones((50, 3), "float32"), np.zeros((50, 1), "float32"))  # whose order does not matter
+
+    def losses(seed):
+        ops.set_seed(0)
+        net = Sequential(Dropout(0.5), Dense(3, 1))
+        return Trainer(net, SGD(learning_rate=0.0), seed=seed).fit(data, epochs=1, batch_size=50).losses
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2**32 + 1)
+
+
+def test_what_validates_is_loaded_once(net, monkeypatch):
+    loaded, t = [], trainer(net)
+    load = t._loaded
+    monkeypatch.setattr(t, "_loaded", lambda data: loaded.append(1) or load(data))
+    t.fit(((X, T), Y), epochs=3, batch_size=70, validation=((X[:9], T[:9]), Y[:9]))
+    assert len(loaded) == 2

@@ -37,12 +37,12 @@ class Optimizer(Settings):
         """Return the state before the first step."""
         zeros = tree.map(ops.zeros_like, params)
         first = tree.leaves(params)[0]
-        return {"step": ops.zeros((), dtype="float32", like=first)} | dict.fromkeys(self.moments, zeros)
+        return {"step": ops.zeros((), dtype="int32", like=first)} | dict.fromkeys(self.moments, zeros)
 
     def update(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the parameters after one step, and the state; `grads` has the structure of `params`."""
-        step = ops.add(state["step"], 1.0)
-        rate = self.rate(state["step"])
+        taken = ops.add(state["step"], 1)
+        step, rate = ops.astype(taken, dtype="float32"), self.rate(state["step"])
         flat, structure = tree.flatten(params)
         slopes = tree.leaves(grads)
         kept = [tree.leaves(state[name]) for name in self.moments]
@@ -54,11 +54,12 @@ class Optimizer(Settings):
         moments = {
             name: tree.unflatten(structure, [new[k] for new in after]) for k, name in enumerate(self.moments)
         }
-        return tree.unflatten(structure, moved), {"step": step, **moments}
+        return tree.unflatten(structure, moved), {"step": taken, **moments}
 
     def rate(self, steps: Any) -> Any:
         """Return the learning rate after a number of steps, an array of no dimensions."""
-        return self.learning_rate(steps) if callable(self.learning_rate) else self.learning_rate
+        rate = self.learning_rate
+        return rate(ops.astype(steps, dtype="float32")) if callable(rate) else rate
 
     def direction(self, p: Any, g: Any, moments: list, step: Any) -> tuple[Any, list]:
         """Return what to subtract, but for the learning rate, and the new moments; `step` counts from 1."""
