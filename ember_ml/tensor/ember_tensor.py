@@ -99,16 +99,6 @@ class EmberTensor(Operators):
         engine = self.backend
         return engine.device_of(self.data) if owner_of(self.data) is engine else engine.default_device()
 
-    @property
-    def T(self) -> EmberTensor:
-        """The axes reversed."""
-        return ops.transpose(self)
-
-    @property
-    def mT(self) -> EmberTensor:
-        """The last two axes exchanged."""
-        return ops.matrix_transpose(self)
-
     def __repr__(self) -> str:
         return as_text(self)
 

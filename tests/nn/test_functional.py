@@ -1,5 +1,6 @@
 """Modules as functions of their parameters: values, buffers that come out, keys, gradients, compilation."""
 
+import pickle
 from collections import OrderedDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
@@ -198,6 +199,16 @@ def test_going_from_mode_to_mode_compiles_twice_and_reading_a_module_never(be):
         net.eval()
         run(values(net), x)
     assert len(run.graphs) == 2
+
+
+def test_a_module_from_a_file_follows_its_settings_too(be):
+    net = Dense(3, 3)
+    net.activation = "tanh"
+    net = pickle.loads(pickle.dumps(net))
+    run, x = compile(net), be.array(X.astype("float32"))
+    for name in ("relu", "sigmoid", "tanh", "relu"):
+        net.activation = name
+        close(host(run(values(net), x)), host(net(x)))
 
 
 def test_a_module_that_is_built_by_the_first_call_is_compiled_once(be):

@@ -187,7 +187,7 @@ def test_a_step_is_compiled_once(be):
 
 def weight_after_a_step(change):
     net = Linear(1, 1, bias=False)
-    t = Trainer(net, SGD(learning_rate=0.1))
+    t = Trainer(net, SGD(learning_rate=np.float32(0.1)))
     data = (np.ones((1, 1), "float32"), np.zeros((1, 1), "float32"))
     t.fit(data, epochs=1)
     net.load_state_dict({"weight": np.array([[2.0]], "float32")})
@@ -201,6 +201,7 @@ def weight_after_a_step(change):
     [
         (lambda t: None, 2.0 - 0.1 * 4.0),
         (lambda t: setattr(t.optimizer, "learning_rate", 0.0), 2.0),
+        (lambda t: setattr(t.optimizer, "learning_rate", np.float32(0.5)), 2.0 - 0.5 * 4.0),
         (lambda t: setattr(t.optimizer, "weight_decay", 1.0), 2.0 - 0.1 * 6.0),
         (lambda t: setattr(t, "optimizer", SGD(learning_rate=1.0)), 2.0 - 4.0),
         (lambda t: setattr(t, "loss", lambda y, target: ops.sum(y - target)), 2.0 - 0.1),

@@ -177,9 +177,9 @@ class Model(Module):
     @property
     def plan(self) -> Plan:
         """The wiring as plain data. Raises ValueError for a cycle."""
-        if self._plan is None:
-            vars(self)["_plan"] = plan_of(self._wired, self._exposed, self._hidden, self._called)
-        return self._plan
+        if (plan := self._plan) is None:  # and making it is no change of a setting
+            plan = vars(self)["_plan"] = plan_of(self._wired, self._exposed, self._hidden, self._called)
+        return plan
 
     @property
     def input_keys(self) -> tuple[str, ...]:

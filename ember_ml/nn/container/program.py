@@ -98,7 +98,7 @@ class Program:
 
     def is_built(self) -> bool:
         """Whether every parameter is made."""
-        return all(m.complete for m in self.model.modules())
+        return all(m.is_settled for m in self.model.modules())
 
     def build(self, inputs: Iterable[Any]) -> None:
         """Make the parameters that are not made, for inputs like these: one thread at a time."""

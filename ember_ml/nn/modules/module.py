@@ -56,7 +56,7 @@ class Module(Settings):
         try:
             if not self.built:
                 self._build_for((args, settings))
-            if not owners or any(x.level == 1 for x in owners):
+            if not owners or any(isinstance(x, EmberTensor) for x in leaves):
                 return self.forward(*args, **settings)
             args, settings = tree.map(as_tensor, (args, settings))
             with no_grad():
@@ -74,8 +74,7 @@ class Module(Settings):
             error.args = (f"{name} ({about}): {words}",)
 
     @property
-    def complete(self) -> bool:
-        """Whether it holds all that it will, or waits to be built."""
+    def is_settled(self) -> bool:
         return self.built or type(self).build is Module.build
 
     def ports(self) -> Ports:
@@ -85,7 +84,7 @@ class Module(Settings):
     def ensure_built(self, *args: Any) -> None:
         """Build for these inputs what is not built yet, modules below too; nothing is computed."""
         self._build_for(args)
-        if all(m.complete for m in self.modules()):
+        if all(m.is_settled for m in self.modules()):
             return
         leaves, structure = tree.flatten(args)
         arrays = [i for i, x in enumerate(leaves) if owner_of(x) is not None]
@@ -314,7 +313,7 @@ def replaced(module: Module, swap: dict[int, Any]) -> Module:
         new = memo[id(value)] = copy.copy(value)
         if isinstance(value, EmberTensor):
             return new
-        place = vars(new) if isinstance(value, Module) else new
+        place: Any = vars(new) if isinstance(value, Module) else new
         for key, each in inside(value):
             place[key] = copied(each)
         if isinstance(value, Module):
@@ -334,13 +333,13 @@ def blame(module: Module, error: Any, given: str = "") -> None:
         if words is None:
             words = error.args[0] if isinstance(error, KeyError) and error.args else error
             words = str(words).removeprefix(f"{module.kind}: ")
-        error.layer = (layer, f"{module.kind}{given}", words)
+        vars(error)["layer"] = (layer, f"{module.kind}{given}", words)
 
 
 def lacks_tensors(values: Any) -> bool:
     """Whether there are arrays, native or traced, and none of them is a tensor yet."""
-    owners = {owner_of(x) for x in tree.leaves(values)} - {None}
-    return bool(owners) and all(owner.level != 1 for owner in owners)
+    arrays = [x for x in tree.leaves(values) if owner_of(x) is not None]
+    return bool(arrays) and not any(isinstance(x, EmberTensor) for x in arrays)
 
 
 def as_tensor(x: Any) -> Any:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, ClassVar
 
-from ember_ml.tensor import EmberTensor
 from ember_ml.tensor.conversion import owner_of
 
 CONTAINERS = (list, tuple, dict)
@@ -27,43 +25,47 @@ class Settings:
     """
 
     training: bool = True
-    complete: bool = True  # whether a program can hold its settings already
-    changed: int = 0  # when a setting last changed; no two changes have one number
-    last_change: ClassVar[int] = 0  # of a setting, a mode or a buffer of any object
-    _numbers: ClassVar[Iterator[int]] = count(1)
+    _change: Any = None  # an object that stands for the last change of a setting
+    _last: ClassVar[Any] = None  # for the last change of a setting, a mode or a buffer anywhere
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it holds all that it will, or waits to be built; no program holds its settings before."""
+        return True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        old, was_complete = vars(self).get(name), self.complete
+        old, was_settled = vars(self).get(name), self.is_settled
         object.__setattr__(self, name, value)
         if value is old:
             return
         both_arrays = _is_array(value) and _is_array(old)
         if both_arrays and name not in vars(self).get("_buffer_names", ()):
             return
-        Settings.last_change = number = next(Settings._numbers)
-        if was_complete and name not in _NO_SETTINGS and not both_arrays:
-            vars(self)["changed"] = number
+        Settings._last = change = object()
+        if was_settled and name not in _NO_SETTINGS and not both_arrays:
+            vars(self)["_change"] = change
 
     @property
     def compile_key(self) -> Callable[[], tuple]:
         """A function that returns what compiled forms depend on: settings, modes, and values of buffers."""
-        seen, modes, buffers = -1, (), []
+        known: tuple = (self, (), [])  # the last change that it knows of, and what it saw then
 
         def key() -> tuple:
-            nonlocal seen, modes, buffers
-            if seen != Settings.last_change:
-                seen = Settings.last_change
+            nonlocal known
+            if known[0] is not (last := Settings._last):
                 objects = [self, *(x for _, x in walk(self, Settings, Settings))]
-                modes = tuple((x.changed, x.training) for x in objects)
-                names = ((x, vars(x).get("_buffer_names", ())) for x in objects)
-                buffers = [b for x, own in names for n in own if (b := getattr(x, n)) is not None]
+                named = ((x, name) for x in objects for name in vars(x).get("_buffer_names", ()))
+                buffers = [b for x, name in named if (b := getattr(x, name)) is not None]
+                known = (last, tuple((x._change, x.training) for x in objects), buffers)
+            _, modes, buffers = known
             return (modes, *[id(getattr(b, "native", b)) for b in buffers]) if buffers else modes
 
         return key
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, EmberTensor) or owner_of(x) is not None
+    owner = owner_of(x)
+    return owner is not None and not isinstance(x, owner.scalar_types)
 
 
 def inside(value: Any) -> Iterable[tuple[Any, Any]]:
