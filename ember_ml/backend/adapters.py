@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ember_ml.core import Op, tree
+from ember_ml.core import DType, Op, as_dtype, tree
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.rules import expand_index
 
@@ -44,6 +44,12 @@ def all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs:
     return implementation(*(None if a is None else backend.array(a) for a in args), **attrs)
 
 
+def refused(backend: Backend, op: Op, implementation: Callable, *args: Any, **attrs: Any) -> Any:
+    """Compute, but for dtypes in a declared gap, which the engine may take for others without a word."""
+    backend.refuse(op.name, dtypes_of(args))
+    return implementation(*args, **attrs)
+
+
 def with_items(implementation: Callable, foreign: list[type], *args: Any, **attrs: Any) -> Any:
     """Compute with another engine's scalars made Python numbers."""
     return implementation(*tree.map(lambda a: a.item() if type(a) in foreign else a, args), **attrs)
@@ -61,6 +67,11 @@ def checked(backend: Backend, op: Op, compute: Callable, *args: Any, **attrs: An
     """Compute after looking at the indices, since engines differ in what they do with a wrong one."""
     backend.check_places(op, args, attrs)
     return compute(*args, **attrs)
+
+
+def dtypes_of(args: tuple) -> list[DType]:
+    """Return the dtypes of the arrays among arguments, in sequences too."""
+    return [as_dtype(x.dtype) for x in tree.leaves(args) if type(x) not in SCALARS]
 
 
 def forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:

@@ -123,10 +123,7 @@ class Backend(Vocabulary, Standard, Interpreter):
 
     def source_of(self, x: Any) -> Backend | None:
         """Return the other backend whose array x is; None for its own, for scalars and for what is none."""
-        try:
-            owner = dispatch.owner_of(type(x))
-        except LookupError:
-            return None
+        owner = dispatch.owner(x)
         if not isinstance(owner, Backend) or self.owns(type(x)) or isinstance(x, owner.scalar_types):
             return None
         return owner
@@ -228,15 +225,15 @@ class Backend(Vocabulary, Standard, Interpreter):
         Only a caller that knows the `dtypes` at once names them; for others `recover` comes in.
         """
         implementation = self.on_host(op) if self.hosts(op, dtypes) else self.implementation(op)
+        if any(gap.op == op.name and gap.when == "eager" and gap.dtypes for gap in self.gaps):
+            implementation = partial(adapters.refused, self, op, implementation)
         own = [t for t in types if t not in SCALARS and self.owns(t)]
         foreign = [t for t in types if t not in SCALARS and not self.owns(t)]
         if not own and not op.creates and types:
             return partial(adapters.all_scalars, self, implementation)
         if len(own) < len(types) and self.lifts(op):
             implementation = partial(adapters.lifted, self, implementation)
-        return (
-            partial(adapters.with_items, implementation, foreign) if foreign else implementation
-        )  # another engine's scalars
+        return partial(adapters.with_items, implementation, foreign) if foreign else implementation
 
     def check_places(self, op: Op, args: tuple, attrs: dict) -> None:
         """Raise IndexError for indices out of bounds, TypeError for none; see `places` of `Op`."""
@@ -264,18 +261,22 @@ class Backend(Vocabulary, Standard, Interpreter):
         """Whether `op` is computed here in some other way than by the body that it may have."""
         return op.body is None or op.name in self.overrides or self.hosts(op)
 
+    def refuse(self, op: str, dtypes: Iterable[str]) -> None:
+        """Raise TypeError where a declared gap says that `op` is not computed on arrays of these dtypes."""
+        for gap in self.gaps:
+            if gap.when == "eager" and gap.covers(op, dtypes):
+                raise TypeError(f"{op}: {gap.reason}")
+
     def on_host(self, op: Op) -> Callable:
         """Return what computes `op` by NumPy on this engine's arrays."""
         return partial(adapters.on_host, self, op)
 
     def recover(self, op: Op, error: Exception, args: tuple, attrs: dict) -> Any:
         """Compute on the host what the engine refused, if that is a declared gap of these dtypes."""
-        found = [x for x in tree.leaves(args) if type(x) not in SCALARS]
-        if not self.hosts(op, [as_dtype(x.dtype) for x in found]):
+        types, dtypes = tuple(map(type, tree.leaves(args))), adapters.dtypes_of(args)
+        if not self.hosts(op, dtypes):
             raise error
-        return self.compute(op, tuple(map(type, tree.leaves(args))), [as_dtype(x.dtype) for x in found])(
-            *args, **attrs
-        )
+        return self.compute(op, types, dtypes)(*args, **attrs)
 
     def implementation(self, op: Op) -> Callable:
         """Return the override, the body, or the engine's function. Raises NotImplementedError for a gap."""
@@ -400,7 +401,7 @@ class Backend(Vocabulary, Standard, Interpreter):
     def native_dtype(self, dtype: Any) -> Any:
         """Return the engine's own object for a dtype. Raises TypeError for one that it does not have."""
         name = as_dtype(dtype)
-        native = getattr(self.raw or self.xp, name, None)
+        native = getattr(self.namespace, name, None)
         if native is None:
             raise TypeError(f"{self} has no dtype {name}")
         return native

@@ -108,10 +108,7 @@ def synchronize(x: Any = None) -> None:
 
 def _opened(name: str, x: Any) -> tuple[Any, Backend, Any]:
     """Return a native array, its backend, and what makes of such an array what was given."""
-    try:
-        owner: Any = dispatch.owner_of(type(x))
-    except LookupError:
-        owner = None
+    owner: Any = dispatch.owner(x)
     native, wrap = x, lambda made: made
     if owner is not None and owner.level == 1:
         native, wrap = owner.unwrap(x), owner.wrap

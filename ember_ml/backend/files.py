@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ember_ml.core import as_dtype, op_named
-from ember_ml.core.dispatch import SCALARS, owner_of
+from ember_ml.core import as_dtype, dispatch, op_named
+from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.files import written_whole
 
 _ALONE = "__array__"  # the name of an array that was saved by itself
@@ -105,10 +105,7 @@ def _to_host(x: Any, name: str) -> Any:
 
 def _native(x: Any, who: str) -> tuple[Any, Any]:
     """Return an array without the tensor around it, and its engine. Raises TypeError for what is no array."""
-    try:
-        owner: Any = owner_of(type(x))
-    except LookupError:
-        owner = None
+    owner: Any = dispatch.owner(x)
     if owner is None or owner.level > 1:
         raise TypeError(f"{who}: expected arrays and dicts of them, got {type(x).__name__}")
     return (x, owner) if owner.level == 0 else _native(owner.unwrap(x), who)

@@ -27,7 +27,6 @@ _SPECTRAL = (
     *("rfft", "irfft", "rfftn", "irfftn", "rfft2", "irfft2"),
 )
 _BY_SPECTRUM = ["compute_interference_strength", "compute_phase_coherence", "partial_interference"]
-_ON_CPU = ("cholesky", "eigh", "eigvalsh", "inv", "det", "slogdet")
 _MATRIX_GAPS = (
     *(Gap(op, "MLX multiplies matrices of floats alone", _INTEGERS, "host") for op in ("matmul", "einsum")),
     *(
@@ -47,6 +46,7 @@ class MLXBackend(Backend):
     array_types = (mx.array,)
     xp = mx
     mended = frozenset({"expm1", "tan", "tanh"})
+    on_cpu = ("cholesky", "eigh", "eigvals", "eigvalsh", "inv", "det", "slogdet")
     renames: ClassVar[dict[str, str]] = {
         "bitwise_left_shift": "left_shift",
         "bitwise_right_shift": "right_shift",
@@ -302,23 +302,16 @@ class MLXBackend(Backend):
 
     def _find(self, op):
         found = super()._find(op)  # factors of matrices MLX has on the CPU alone, and wants to be told
-        return partial(found, stream=mx.cpu) if op.name in _ON_CPU else found
+        return partial(found, stream=mx.cpu) if op.name in self.on_cpu else found
 
     def transform(self, name, x, s, axes, norm, out=None):
-        _refuse_float64(name, x)
         if name == "rfftn" and x.dtype == mx.complex64:
             raise TypeError("rfftn: expected real arrays")  # MLX itself would drop the imaginary part
         return super().transform(name, x, s, axes, norm)
 
     @override
     def eig(self, x):
-        _refuse_float64("eig", x)
         return self.on_host(TABLE["eig"])(x) if x.dtype == mx.complex64 else mx.linalg.eig(x, stream=mx.cpu)
-
-    @override
-    def eigvals(self, x):
-        _refuse_float64("eigvals", x)
-        return mx.linalg.eigvals(x, stream=mx.cpu)
 
     @override
     def solve(self, x1, x2):
@@ -363,11 +356,6 @@ def _reduced(function: Callable, nothing: Any, x: mx.array, axis: Any, keepdims:
         return function(x, axis=axis, keepdims=keepdims)
     dtype = mx.bool_ if type(nothing) is bool else x.dtype
     return mx.full(reduced(x, axis, keepdims), mx.array(nothing, dtype))
-
-
-def _refuse_float64(name: str, x: mx.array) -> None:
-    if x.dtype == mx.float64:  # MLX itself would give complex64
-        raise TypeError(f"{name}: {_NO_COMPLEX128}")
 
 
 # MLX's dtypes do not pickle by themselves, and compiled functions keep them. One has not the name it says.

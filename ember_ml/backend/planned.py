@@ -35,6 +35,7 @@ class Planned:
             raise ValueError(
                 f"build_fft: {name} to points of shape {tuple(points)} takes {expected}, got {self.given}"
             )
+        backend.refuse(name, [self.dtype])
         backend.prepare_transform(name, self.dtype.name, tuple(points), self.axes)
 
     def __call__(self, x: Any, out: Any = None) -> Any:

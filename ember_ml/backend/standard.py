@@ -98,7 +98,7 @@ class Standard:
 
     @override
     def floor_divide(self, x1, x2):
-        namespace = self.raw or self.xp
+        namespace = self.namespace
         out = namespace.floor_divide(x1, x2)
         if as_dtype(out.dtype).kind != "float":
             return out
@@ -111,7 +111,7 @@ class Standard:
         """Return a remainder with the sign of the divisor, zeros too, which engines leave as they come."""
         if as_dtype(out.dtype).kind != "float":
             return out
-        namespace = self.raw or self.xp
+        namespace = self.namespace
         size = namespace.abs(out)
         if type(x2) in SCALARS:
             return -size if x2 < 0 else size
