@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "ember_ml"
 CEILING = 21_500  # lines of code in all; the compiler (models, transforms, loops, ONNX) took 5,500 of them
 PER_ENGINE = 450  # lines of code in the file that says how one engine differs
 SHARE = 0.9  # of these that say so: renames, overrides, gaps; the rest are helpers
-FOR_ALL = 430  # lines of code in what engines have in common, and in what chooses one
+FOR_ALL = 450  # lines of code in what engines have in common, and in what chooses one
 
 ENGINES = {
     path.stem: path.read_text(encoding="utf-8") for path in (PACKAGE / "backend").glob("*_backend*.py")
@@ -139,6 +139,11 @@ def _exp(x):
 def test_the_library_stays_below_its_ceiling():
     total = sum(len(code_lines(path.read_text(encoding="utf-8"))) for path in PACKAGE.rglob("*.py"))
     assert total <= CEILING
+
+
+def test_what_all_engines_share_and_what_chooses_one_is_short():
+    texts = [(PACKAGE / "backend" / name).read_text(encoding="utf-8") for name in ("base.py", "selection.py")]
+    assert sum(len(code_lines(text)) for text in texts) <= FOR_ALL
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))

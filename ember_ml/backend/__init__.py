@@ -18,9 +18,9 @@ from ember_ml.backend.device import synchronize as synchronize
 from ember_ml.backend.device import to_device as to_device
 from ember_ml.backend.fast_sizes import compute_convolution_shapes as compute_convolution_shapes
 from ember_ml.backend.fast_sizes import next_fast_len as next_fast_len
-from ember_ml.backend.namespaces import enter
 from ember_ml.backend.proxy import BackendManager as BackendManager
 from ember_ml.backend.proxy import backend as backend
+from ember_ml.backend.proxy import enter
 from ember_ml.backend.selection import ENGINES as ENGINES
 from ember_ml.backend.selection import auto_select_backend as auto_select_backend
 from ember_ml.backend.selection import available_backends as available_backends

@@ -27,18 +27,6 @@ def on_host(backend: Backend, op: Op, *args: Any, **attrs: Any) -> Any:
     return tree.map(lambda x: backend.from_host(engine.to_numpy(x), None, like), out)
 
 
-def mended(backend: Backend, op: Op, compute: Callable, x: Any, **attrs: Any) -> Any:
-    """Compute on the engine, but by NumPy an array with a value at which engines leave C99's rules."""
-    from ember_ml.backend.host import AT_CORNERS, has_corners
-
-    values = backend.values_of(x)
-    if values is None or not has_corners(values):
-        return compute(x, **attrs)
-    if op.name in AT_CORNERS:
-        return backend.from_host(AT_CORNERS[op.name](values), None, x)
-    return backend.on_host(op)(x, **attrs)
-
-
 def all_scalars(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
     """Compute with Python numbers made arrays of the engine."""
     return implementation(*(None if a is None else backend.array(a) for a in args), **attrs)

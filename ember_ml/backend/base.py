@@ -109,11 +109,8 @@ class Backend(Vocabulary, Standard, Interpreter):
     def __reduce__(self) -> tuple:
         from ember_ml.backend.selection import restored
 
-        settings = {
-            "dtype": self.dtype,
-            "device": self._device,
-            "enable_optimizations": self.enable_optimizations,
-        }
+        settings = {"dtype": self.dtype, "device": self._device}
+        settings["enable_optimizations"] = self.enable_optimizations
         return restored, (self.name, settings, self.stream and (self.stream.seed, self.stream.taken))
 
     @property
@@ -216,7 +213,9 @@ class Backend(Vocabulary, Standard, Interpreter):
         """Return what computes `op` eagerly on arguments of these types."""
         compute = self.compute(op, types, dtypes)
         if op.name in self.mended and any(d.kind == "complex" for d in dtypes):
-            return partial(adapters.mended, self, op, compute)
+            from ember_ml.backend.corners import mended
+
+            return partial(mended, self, op, compute)
         return compute if op.places is None else partial(adapters.checked, self, op, compute)
 
     def compute(self, op: Op, types: tuple[type, ...], dtypes: Iterable[DType] = ()) -> Callable:

@@ -13,6 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.lib import format as npy
+
+from ember_ml.backend.host import host_array_of
+from ember_ml.backend.selection import get_backend
 from ember_ml.core import as_dtype, dispatch, op_named
 from ember_ml.core.dispatch import SCALARS
 from ember_ml.core.files import written_whole
@@ -56,8 +61,6 @@ def load(filepath: str | os.PathLike, allow_pickle: bool = False, *, like: Any =
         found = read(Path(filepath))
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"load: {filepath} holds no arrays that can be read: {error}") from error
-    from ember_ml.backend.selection import get_backend
-
     like, engine = (None, get_backend()) if like is None else _native(like, "load")
     return _nested({name: make(engine, like) for name, make in found.items()})
 
@@ -88,11 +91,7 @@ def _named(obj: Any, prefix: str = "") -> dict[str, Any]:
 
 def _to_host(x: Any, name: str) -> Any:
     """Return an array of any kind as NumPy's; bfloat16 as the upper halves of float32."""
-    import numpy as np
-
     if type(x) in SCALARS and x is not None:
-        from ember_ml.backend.host import host_array_of
-
         number = host_array_of(x, None)
         return _Host(number, str(number.dtype))
     x, engine = _native(x, f"save{f' {name!r}' if name else ''}")
@@ -119,8 +118,6 @@ class _Host:
 
     def __call__(self, engine: Any, like: Any) -> Any:
         """Return the array as an engine's."""
-        import numpy as np
-
         if self.dtype != "bfloat16":
             return engine.from_host(self.array, None, like)
         engine.native_dtype("bfloat16")
@@ -157,16 +154,12 @@ def _write_npz(path: Path, named: dict[str, _Host]) -> None:
 
 
 def _write_array(file: Any, host: _Host) -> None:
-    from numpy.lib import format as npy
-
     if host.dtype == "bfloat16":
         raise TypeError("save: NumPy's files have no bfloat16; use .safetensors")
     npy.write_array(file, host.array, allow_pickle=False)
 
 
 def _read_npy(path: Path) -> dict[str, _Host]:
-    import numpy as np
-
     found = np.load(path, allow_pickle=False)
     if not isinstance(found, np.ndarray):
         raise ValueError("a .npy file that is an archive")
@@ -174,8 +167,6 @@ def _read_npy(path: Path) -> dict[str, _Host]:
 
 
 def _read_npz(path: Path) -> dict[str, _Host]:
-    from numpy.lib import format as npy
-
     found = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -204,7 +195,6 @@ def _write_safetensors(path: Path, named: dict[str, _Host]) -> None:
 
 
 def _read_safetensors(path: Path) -> dict[str, _Host]:
-    import numpy as np
     from safetensors import SafetensorError, deserialize
 
     try:

@@ -36,41 +36,6 @@ def plain(host: np.ndarray) -> np.ndarray:
     return np.asarray(host, dtype=host.dtype.newbyteorder("="), order="C")
 
 
-def has_corners(values: Any) -> bool:
-    """Whether a part of a complex value is zero, infinite or NaN: there C99 has rules of its own."""
-    return not (np.isfinite(values).all() and values.real.all() and values.imag.all())
-
-
-def expm1_at_corners(z: Any) -> Any:
-    """Return e**z - 1 by C99's rules for e**z."""
-    out, grown = np.empty_like(z), np.exp(z)
-    a, b, plain = z.real, z.imag, np.isfinite(z)
-    out.real = np.where(plain, np.expm1(a) * np.cos(b) - 2 * np.sin(b / 2) ** 2 + 0.0, grown.real - 1)
-    out.imag = np.where(plain, np.exp(a) * np.sin(b), grown.imag)
-    return out
-
-
-def tanh_at_corners(z: Any) -> Any:
-    """Return the hyperbolic tangent, at infinities with the imaginary zero of the standard."""
-    out = np.tanh(z)
-    far = np.isinf(z.real)
-    out.real = np.where(far, np.copysign(1, z.real), out.real)
-    out.imag = np.where(far, np.copysign(0, z.imag), out.imag)
-    return out
-
-
-def tan_at_corners(z: Any) -> Any:
-    """Return the tangent, at infinities with the real zero of the standard."""
-    out = np.tan(z)
-    far = np.isinf(z.imag)
-    out.real = np.where(far, np.copysign(0, z.real), out.real)
-    out.imag = np.where(far, np.copysign(1, z.imag), out.imag)
-    return out
-
-
-AT_CORNERS = {"expm1": expm1_at_corners, "tan": tan_at_corners, "tanh": tanh_at_corners}  # where NumPy errs
-
-
 def host_dtype_of(obj: Any) -> DType:
     """Return the dtype of an array or, as NumPy sees it, of numbers in nested lists."""
     given = getattr(obj, "dtype", None)

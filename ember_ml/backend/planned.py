@@ -1,8 +1,7 @@
-"""A forward and an inverse transform of real data, planned once for arrays of known shape."""
+"""A transform of real data, or the inverse of one, planned once for arrays of known shape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ember_ml.backend.vocabulary import into
@@ -45,11 +44,3 @@ class Planned:
         x = self.backend.cast_to(x, self.dtype)
         made = self.backend.transform(self.name, x, self.sizes, self.axes, "backward", out)
         return made if out is None or made is out else into(self.backend, self.name, out, made)
-
-
-def build_fft(
-    backend: Backend, forward: Sequence, inverse: Sequence, dtypes: Sequence, axes: Sequence, points: Any
-) -> tuple[Callable, Callable]:
-    """Return the pair for arrays of shape `forward` and spectra of shape `inverse`, which has `points`."""
-    there = Planned(backend, "rfftn", forward, forward, dtypes[0], axes[0])
-    return there, Planned(backend, "irfftn", inverse, points, dtypes[1], axes[1])

@@ -1,10 +1,13 @@
-"""`backend`: an object that stands for the active backend, whichever that is; pyTME's way of choosing one.
+"""What stands for a backend: `backend` for the active one, `backend.numpy` for the namespace of an engine.
 
-Each use asks anew, so a thread, a task or a `with use_backend(...)` sees its own.
+Each use of `backend`, pyTME's way of choosing one, asks anew, so a thread, a task or a `with
+use_backend(...)` sees its own. An engine is loaded when its namespace is used.
 """
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 from ember_ml.backend.base import Backend
@@ -67,3 +70,19 @@ class BackendManager:
 
 
 backend = BackendManager()
+
+
+class Namespace(ModuleType):
+    """Hands every attribute on to an engine's namespace. Raises ImportError where it is not installed."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        engine = backend_class(self.__name__.rpartition(".")[2])
+        return getattr(engine.raw or engine.xp, name)
+
+
+def enter(package: str, name: str) -> Namespace:
+    """Return the namespace of an engine, importable as a module of the package."""
+    module = Namespace(f"{package}.{name}", f"The namespace of {name}.")
+    return sys.modules.setdefault(module.__name__, module)  # pyright: ignore[reportReturnType]

@@ -74,14 +74,13 @@ def set_backend(backend: str | Backend, device: str | None = None, *, persist: b
     for an unknown name and for an engine that cannot compute here, ImportError for one that is not installed.
     """
     chosen = _working(backend)
-    if device is None and chosen is backend:
-        device = chosen.device
-    if device is not None:
-        chosen.check_device(device)
+    wanted = chosen.device if device is None and chosen is backend else device
+    if wanted is not None:
+        chosen.check_device(wanted)
     chosen.chosen()
     with _LOCK:
         _Choice.asked = chosen.name if _INSTANCES.get(chosen.name) is chosen else chosen
-        chosen.device = device
+        chosen.device = wanted
     if persist:
         choices.save(chosen.name, device)
 
@@ -256,14 +255,9 @@ def _find_owner(type_: type) -> Backend | None:
     for name, cls in _REGISTERED.items():
         if issubclass(type_, cls.array_types):
             return _instance(name)
-    for base in type_.__mro__:
-        top = base.__module__.partition(".")[0]
-        name = _OWNERS.get(top)
-        if name is not None and ENGINES[name].package in sys.modules:
-            backend = _instance(name)
-            if backend.owns(type_):
-                return backend
-    return None
+    named = dict.fromkeys(_OWNERS.get(base.__module__.partition(".")[0]) for base in type_.__mro__)
+    loaded = (name for name in named if name is not None and ENGINES[name].package in sys.modules)
+    return next((backend for backend in map(_instance, loaded) if backend.owns(type_)), None)
 
 
 dispatch.FINDERS.append(_find_owner)

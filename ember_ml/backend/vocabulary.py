@@ -98,13 +98,13 @@ class Vocabulary:
         With a multiprocessing.managers.SharedMemoryManager as `handler`, that is (memory, shape, dtype), in
         which the values lie once for all processes until the manager is shut down; without one, (arr,).
         """
-        from ember_ml.backend.sharing import write_shared
+        from ember_ml.backend.shared_memory import write_shared
 
         return (arr,) if handler is None else write_shared(self.to_numpy(arr), handler)
 
     def from_sharedarr(self, shared: tuple) -> Any:
         """Return the array that `to_sharedarr` made into a tuple, in place where the engine can see it."""
-        from ember_ml.backend.sharing import read_shared
+        from ember_ml.backend.shared_memory import read_shared
 
         return shared[0] if len(shared) == 1 else self.on_memory(read_shared(*shared))
 
@@ -162,13 +162,14 @@ class Vocabulary:
         back, `fwd_shape` unless given. Arrays, `temp_fwd` and `temp_inv`, may stand for the shapes.
         `fftargs`, for pyTME's callers, is not read: what FFTW needs to be told is known here.
         """
-        from ember_ml.backend.planned import build_fft
+        from ember_ml.backend.planned import Planned
 
+        backend: Any = self
         forward = fwd_shape if temp_fwd is None else shape_of(temp_fwd)
         inverse = inv_shape if temp_inv is None else shape_of(temp_inv)
         points = tuple(forward if inv_output_shape is None else inv_output_shape)
-        backend: Any = self
-        return build_fft(backend, forward, inverse, (real_dtype, cmpl_dtype), (fwd_axes, inv_axes), points)
+        there = Planned(backend, "rfftn", forward, forward, real_dtype, fwd_axes)
+        return there, Planned(backend, "irfftn", inverse, points, cmpl_dtype, inv_axes)
 
     # Writing to arrays
 
