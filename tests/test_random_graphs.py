@@ -194,7 +194,7 @@ def recent(names):
 
 
 def product_shape(left, right):
-    return np.matmul(np.empty(left), np.empty(right)).shape
+    return np.matmul(np.zeros(left), np.zeros(right)).shape
 
 
 def fits(rule, *shapes):
