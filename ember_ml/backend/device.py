@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ember_ml.backend.base import DEVICES, Backend
+from ember_ml.backend.arrays import DEVICES
+from ember_ml.backend.base import Backend
 from ember_ml.backend.selection import get_backend
 from ember_ml.core import dispatch
 
