@@ -41,16 +41,12 @@ def jvp(f: Callable, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
     smooth = [i for i, x in enumerate(outs) if spec_of(x).dtype.kind in FLOATING]
 
     def slopes(*cotangents: Any) -> tuple:
-        given: list = [None] * len(outs)
-        for i, g in zip(smooth, cotangents, strict=True):
-            given[i] = g
-        return pull(tree.unflatten(structure, given))
+        return pull(tree.unflatten(structure, tree.merged([None] * len(outs), smooth, cotangents)))
 
     moves = [TABLE["zeros_like"](x) for x in outs]
     if smooth:
         _, push = vjp(slopes, *(moves[i] for i in smooth))
-        for i, move in zip(smooth, push(directions), strict=True):
-            moves[i] = move
+        moves = tree.merged(moves, smooth, push(directions))
     return value, tree.unflatten(structure, moves), *aux
 
 

@@ -145,8 +145,7 @@ def merge_repeated(graph: Graph) -> Graph:
         if step.op.name == "astype" and type(x := args[0]) is Var and x.spec.dtype == step.outs[0].spec.dtype:
             renamed[step.outs[0]] = args[0]
             continue
-        attrs = step.attrs
-        key = (step.op.name, identity(args), identity(tuple(sorted(attrs.items()))))
+        key = (step.op.name, identity(args), identity(tuple(sorted(step.attrs.items()))))
         if key in known:
             renamed.update(zip(step.outs, known[key], strict=True))
             continue

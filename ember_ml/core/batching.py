@@ -123,14 +123,11 @@ def elementwise(step: Step, args: list, size: int) -> Any:
 def one_by_one(step: Step, args: list, size: int) -> Any:
     """Compute one place after the other: right for every op, and slow."""
     leaves, structure = tree.flatten(args)
-    rows = [x.value for x in leaves if type(x) is Batched]
+    places = [i for i, x in enumerate(leaves) if type(x) is Batched]
+    rows = [leaves[i].value for i in places]
 
     def place(*values: Any) -> Any:
-        rest = iter(values)
-        return step.op.apply(
-            *tree.unflatten(structure, [next(rest) if type(x) is Batched else x for x in leaves]),
-            **step.attrs,
-        )
+        return step.op.apply(*tree.unflatten(structure, tree.merged(leaves, places, values)), **step.attrs)
 
     specs = [Spec(shape_of(x)[1:], spec_of(x).dtype) for x in rows]
     body, consts, _ = trace_graph(place, specs)

@@ -129,10 +129,7 @@ def trace_graph(
 
 
 def retraced(
-    graph: Graph,
-    *,
-    expands: Callable[[Op], bool] = keep_whole,
-    better: Callable | None = None,
+    graph: Graph, *, expands: Callable[[Op], bool] = keep_whole, better: Callable | None = None
 ) -> Graph:
     """Return the graph recorded once more: composites that `expands` names dissolved, `better` said."""
     specs, names = [v.spec for v in graph.inputs], [v.name for v in graph.inputs]

@@ -310,14 +310,8 @@ _SCALAR_KINDS = {float: "float", complex: "complex"}  # a Python integer or trut
 
 
 def _words(kinds: tuple[str, ...]) -> str:
-    full = {
-        "bool": "boolean",
-        "uint": "unsigned",
-        "int": "integer",
-        "float": "floating-point",
-        "complex": "complex",
-    }
-    return " or ".join(full[k] for k in kinds)
+    full = {"bool": "boolean", "uint": "unsigned", "int": "integer", "float": "floating-point"}
+    return " or ".join(full.get(k, k) for k in kinds)
 
 
 def unknown(name: str) -> NoReturn:

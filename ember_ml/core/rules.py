@@ -14,14 +14,7 @@ from numbers import Integral
 from typing import Any
 
 from ember_ml.core import tree
-from ember_ml.core.dtypes import (
-    DType,
-    as_dtype,
-    bool_,
-    inexact,
-    int64,
-    promote,
-)
+from ember_ml.core.dtypes import DType, as_dtype, bool_, inexact, int64, promote
 
 Shape = tuple[int, ...]
 DTypeRule = Callable[[tuple, dict], tuple[Any, Any]]

@@ -96,24 +96,15 @@ class Traced(Operators):
     def __repr__(self) -> str:
         return f"Traced({spec_of(self.value)})"
 
-    def _no_value(self, *_: Any) -> Any:
-        raise TypeError(
-            f"a value of {spec_of(self.value)} has no number while it is traced; "
-            "choose with ops.where or ops.cond instead of Python's if, and use ops.scan for loops over values"
-        )
-
     def __bool__(self) -> bool:
         return bool(self._concrete())
 
     def __float__(self) -> float:
         return float(self._concrete())
 
-    def __complex__(
-        self,
-    ) -> complex:  # MLX asks for it: `array * traced` would be a number, and lose the gradient
-        raise TypeError(
-            "a traced value is no Python number; write ops.multiply(array, traced) or traced * array"
-        )
+    def __complex__(self) -> complex:
+        # MLX asks for it: `array * traced` would be a number, and lose the gradient.
+        raise TypeError("a traced value is no Python number; write traced * array, or ops.multiply")
 
     def __int__(self) -> int:
         return int(self._concrete())
@@ -125,7 +116,12 @@ class Traced(Operators):
         value = self.value
         while isinstance(value, Traced):
             value = value.value
-        return self._no_value() if isinstance(value, Spec) else value
+        if isinstance(value, Spec):
+            raise TypeError(
+                f"a value of {value} has no number while it is traced; choose with ops.where or ops.cond "
+                "instead of Python's if, and use ops.scan for loops over values"
+            )
+        return value
 
 
 class Trace(Interpreter):
@@ -139,9 +135,8 @@ class Trace(Interpreter):
         self.level, self.typed, self.expands, self.better = level, typed, expands, better
         self.is_open = True
         self.nodes: list[Node] = []  # of a typed trace, in order
-        self.key_inputs: list[
-            Traced
-        ] = []  # a random key and a step number, once something random was recorded
+        # a random key and a step number, once something random was recorded
+        self.key_inputs: list[Traced] = []
         self.keys_made = 0
 
     def __str__(self) -> str:
