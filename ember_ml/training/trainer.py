@@ -141,10 +141,11 @@ class Trainer(Settings):
         self.module.train()
         began, first = time.perf_counter(), run.batch
         order = np.random.default_rng((self.seed, run.epoch)).permutation(run.size).astype("int32")
-        words, note = ((self.seed >> 32) & 0xFFFFFFFF, self.seed & 0xFFFFFFFF), run.note
+        word, _ = mixed((self.seed >> 32) & 0xFFFFFFFF, self.seed & 0xFFFFFFFF, 0)  # of all of the seed
+        note = run.note
         while run.batch < run.batches:
             places = order[run.batch * run.batch_size : (run.batch + 1) * run.batch_size]
-            key = np.array(mixed(*words, run.step), "uint32")
+            key = np.array([word, run.step + 1], "uint32")
             given = ((inputs, targets), self.backend.array(places), self.backend.array(key))
             carry, loss = self._step(run.carry, *given)
             run.losses.append(loss)
