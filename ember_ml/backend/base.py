@@ -221,16 +221,23 @@ class Backend(Vocabulary, Standard, Arrays, Interpreter):
         for gap in self.gaps:
             if gap.op == op.name and gap.when == "eager" and gap.dtypes is None:
                 raise NotImplementedError(f"{op.name} on {self}: {gap.reason}")
-        if op.name in self.overrides:
-            return partial(self.overrides[op.name], self)
-        namespace = self.raw if op.name in self.plain else self.xp
+        own, there = self.overrides.get(op.name), self._in_namespace(op)
+        if own is not None and (there is not None or own not in Standard.translations):
+            return partial(own, self)
+        if there is None:
+            raise NotImplementedError(
+                f"{op.name} on {self}: the engine has no such function; write an @override"
+            )
+        return there
+
+    def _in_namespace(self, op: Op) -> Callable | None:
         for home in ("", "linalg.", "fft."):  # the standard's extensions
-            target = namespace
+            target = self.raw if op.name in self.plain else self.xp
             for part in (home + self.renames.get(op.name, op.name)).split("."):
                 target = getattr(target, part, None)
             if callable(target):
                 return target
-        raise NotImplementedError(f"{op.name} on {self}: the engine has no such function; write an @override")
+        return None
 
     def phrase(self, step: Any) -> Any:
         """Return the words for a step of a program, see `phrases`; None to have it called as bound."""

@@ -39,6 +39,7 @@ class Standard:
     """The ops that need a word of translation on every engine, and no more."""
 
     overrides: ClassVar[dict[str, Callable]] = {}
+    translations: ClassVar[frozenset[Callable]] = frozenset()  # those that call the engine's own function
 
     @override
     def zeros(self, shape, dtype, device, like):
@@ -253,6 +254,9 @@ class Standard:
 
 
 collect_overrides(Standard)
+_BY_THEMSELVES = {"asarray", "getitem", "stop_gradient", "flat_scan", "flat_cond", "flat_while"}
+_BY_THEMSELVES |= {"index_add", "index_max", "index_min"}
+Standard.translations = frozenset(f for op, f in Standard.overrides.items() if op not in _BY_THEMSELVES)
 
 
 def each(setting: Any, count: int) -> tuple[int, ...]:

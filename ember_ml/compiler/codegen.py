@@ -119,10 +119,11 @@ class _Printer:
         """
         wanted = {v: _word(v.name) or f"x{v.index}" for v in graph.inputs}
         home: dict[Var, Var] = {}
-        for v, step in ((v, step) for step in graph.steps for v in step.outs):
-            home[v] = home[over[v]] if v in over else v
-            default = f"{step.op.name.removeprefix('flat_')}_"
-            wanted[home[v]] = _word(v.name) or wanted.get(home[v], default)
+        for step in graph.steps:
+            for v in step.outs:
+                home[v] = home[over[v]] if v in over else v
+                default = f"{step.op.name.removeprefix('flat_')}_"
+                wanted[home[v]] = _word(v.name) or wanted.get(home[v], default)
         left, made, names, taken = Counter(wanted.values()), Counter(), {}, set()
         for v, word in wanted.items():
             left[word] -= 1
