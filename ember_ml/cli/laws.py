@@ -7,9 +7,9 @@ a case; it raises AssertionError where it is broken, and returns why where it do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ember_ml.cli.samples import DATA_DEPENDENT, call, cases, sample, takes_floa
 from ember_ml.compiler import compile, grad, vmap
 from ember_ml.core import Op, Spec, as_dtype, tree
 from ember_ml.core.dtypes import real_of
+from ember_ml.core.op import FAULTS
 from ember_ml.core.trace import constant
 
 TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-12, 1e-13)}  # rtol, atol: a claim, stated once
@@ -62,15 +63,7 @@ def value_agrees_with_numpy(be: Backend, case: Case) -> str | None:
     args, settings = sample(*case)
     if reason := _passed_over(be, case.op, args, settings):
         return reason
-    got = call(case.op, native(be, args), {**settings, **_key(case.op, be)})
-    loose = tolerance(be, case)
-    for g, w in zip(tree.leaves(got), value_on_numpy(case), strict=True):
-        assert be.owns(type(g)), f"the result is no array of {be} but {type(g).__name__}"
-        if w.dtype.kind in _EXACT:
-            np.testing.assert_array_equal(be.to_numpy(g), w)
-        else:
-            narrow = real_of(as_dtype(w.dtype))
-            close(be.to_numpy(g), w, case.dtype if narrow == case.dtype else "float32", **loose)
+    _is_numpys(be, case, _eager(be, case))
     return None
 
 
@@ -79,7 +72,7 @@ def rules_tell_the_truth(be: Backend, case: Case) -> str | None:
     args, settings = sample(*case)
     if reason := _passed_over(be, case.op, args, settings):
         return reason
-    got = call(case.op, native(be, args), {**settings, **_key(case.op, be)})
+    got = _eager(be, case)
     specs = tree.map(lambda a: Spec(a.shape, as_dtype(a.dtype)), args)
     if case.op.name in DATA_DEPENDENT:
         with raises(TypeError, "compiled code does not know"):
@@ -111,52 +104,81 @@ def arguments_are_not_changed(be: Backend, case: Case) -> str | None:
 
 def gradient_agrees_with_finite_differences(be: Backend, case: Case) -> str | None:
     """The gradient of an op, at float64, is the slope that its values show."""
-    op = case.op
-    args, settings = sample(op, case.number, "float64")
-    if not smooth(op, args):
+    args, settings = sample(case.op, case.number, "float64")
+    if reason := no_gradient(be, case):
+        return reason
+    f, floats = loss_of(case.op, settings, native(be, args), [be.array(w) for w in weights_for(*case[:2])])
+    places = tuple(range(len(floats)))
+    if case.op.vjp is None and case.op.linearize is None and case.op.body is None:
+        with raises(TypeError, f"{case.op.name} has no gradient rule"):
+            grad(f, places)(*floats)
+        return None
+    slopes_agree(be, case, grad(f, places)(*floats))
+    return None
+
+
+def slopes_agree(be: Backend, case: Case, gradients: Any) -> None:
+    """Assert that the gradients of a case are what central differences show on NumPy."""
+    # in float64 these are good to about 1e-9; MLX's float64 to 1e-6 in a few functions
+    loose = be == "mlx"
+    for g, want in zip(gradients, slopes_on_numpy(*case[:2]), strict=True):
+        close(be.to_numpy(g), want, "float64", rtol=1e-5 if loose else 1e-6, atol=5e-6 if loose else 1e-7)
+
+
+def no_gradient(be: Backend, case: Case) -> str | None:
+    """Say why the law of gradients does not apply to a case."""
+    args, settings = sample(case.op, case.number, "float64")
+    if not smooth(case.op, args):
         return "no gradient by contract"
     if not be.supports("float64"):
         return f"{be} has no float64"
-    if reason := _passed_over(be, op, args, settings):
-        return reason
-    weights = [be.array(w) for w in weights_for(op, case.number)]
-    f, floats = loss_of(op, settings, native(be, args), weights)
-    places = tuple(range(len(floats)))
-    if op.vjp is None and op.linearize is None and op.body is None:
-        with raises(TypeError, f"{op.name} has no gradient rule"):
-            grad(f, places)(*floats)
-        return None
-    # central differences in float64 are good to about 1e-9; MLX's float64 to 1e-6 in a few functions
-    loose = be == "mlx"
-    for g, want in zip(grad(f, places)(*floats), slopes_on_numpy(op, case.number), strict=True):
-        close(be.to_numpy(g), want, "float64", rtol=1e-5 if loose else 1e-6, atol=5e-6 if loose else 1e-7)
-    return None
+    return _passed_over(be, case.op, args, settings)
 
 
 def compiled_equals_eager(be: Backend, case: Case) -> str | None:
     """A compiled function returns what the op returns eagerly, dtype and shape included."""
-    op = case.op
-    args, settings = sample(*case)
-    if op.creates:
-        given = [be.array(np.array([3, 4], "uint32"))]
-    elif reason := _passed_over(be, op, args, settings):
-        return reason
-    else:
-        given = native(be, args)
+    return compiled_together(be, [case])[0]
 
-    def function(*arrays: Any) -> Any:
-        if not op.creates:
-            return call(op, list(arrays), settings)
-        keys = {"key": arrays[0]} if _key(op, be) else {}
-        return call(op, [], {**settings, **keys, "like": arrays[0]})
 
-    if op.name in DATA_DEPENDENT:
-        with raises(TypeError, "compiled code does not know"):
-            compile(function, be)(*given)
-        return None
-    for g, w in zip(tree.leaves(compile(function, be)(*given)), tree.leaves(function(*given)), strict=True):
-        _equal(be, case, g, w)
-    return None
+def compiled_together(
+    be: Backend, cases: Sequence[Case], *, jit: bool = True, numpys: bool = False
+) -> list[str | None]:
+    """Hold many cases to the law of compiled code, in one function: a compiler may take a second for each.
+
+    With `numpys` their values are held to NumPy's instead. Returns of each case why the law does not apply.
+    An AssertionError names the cases that break it; what keeps the function from being compiled is raised
+    for the case that does.
+    """
+    reasons, jobs = [], []
+    for case in cases:
+        reason, job = _job(be, case)
+        reasons.append(reason)
+        if job is not None:
+            jobs.append((case, *job))
+
+    def together(*groups: Any) -> Any:
+        return [function(*given) for (_, function, _), given in zip(jobs, groups, strict=True)]
+
+    try:
+        got = compile(together, be, jit=jit)(*(given for _, _, given in jobs)) if jobs else []
+    except (AssertionError, LookupError, *FAULTS) as error:
+        if len(cases) == 1:
+            raise
+        for case in cases:  # to name the one
+            compiled_together(be, [case], jit=jit, numpys=numpys)
+        raise AssertionError(f"only together they fail: {', '.join(map(str, cases))}") from error
+    broken = []
+    for (case, function, given), out in zip(jobs, got, strict=True):
+        try:
+            if numpys and not case.op.creates:
+                _is_numpys(be, case, out)
+                continue
+            for g, w in zip(tree.leaves(out), tree.leaves(function(*given)), strict=True):
+                _equal(be, case, g, w)
+        except AssertionError as error:
+            broken.append(f"{case}: {error}")
+    assert not broken, "\n".join(broken)
+    return reasons
 
 
 def batched_equals_stacked(be: Backend, case: Case) -> str | None:
@@ -286,6 +308,13 @@ def loss_of(op: Op, settings: dict, args: Any, weights: list) -> tuple[Callable,
     return f, [flat[i] for i in places]
 
 
+@lru_cache(maxsize=1)
+def _eager(be: Backend, case: Case) -> Any:
+    """Return what a backend computes for a case: two laws look at it, one after the other."""
+    args, settings = sample(*case)
+    return call(case.op, native(be, args), {**settings, **_key(case.op, be)})
+
+
 def native(be: Backend, args: Any) -> Any:
     """Return NumPy arguments as a backend's."""
     return tree.map(be.array, args)
@@ -297,6 +326,30 @@ def tolerance(be: Backend, case: Case) -> dict:
         if gap.when == "accuracy" and gap.covers(case.op.name, [case.dtype]):
             return {"rtol": gap.tolerance, "atol": gap.tolerance}
     return {}
+
+
+def _job(be: Backend, case: Case) -> tuple[str | None, tuple[Callable, list] | None]:
+    """Return why a case is not to be compiled, or a function to compile and its arguments."""
+    op = case.op
+    args, settings = sample(*case)
+    if op.creates:
+        given = [be.array(np.array([3, 4], "uint32"))]
+    elif reason := _passed_over(be, op, args, settings):
+        return reason, None
+    else:
+        given = native(be, args)
+
+    def function(*arrays: Any) -> Any:
+        if not op.creates:
+            return call(op, list(arrays), settings)
+        keys = {"key": arrays[0]} if _key(op, be) else {}
+        return call(op, [], {**settings, **keys, "like": arrays[0]})
+
+    if op.name in DATA_DEPENDENT:
+        with raises(TypeError, "compiled code does not know"):
+            compile(function, be)(*given)
+        return None, None
+    return None, (function, given)
 
 
 def _key(op: Op, be: Backend) -> dict:
@@ -314,6 +367,17 @@ def _passed_over(be: Backend, op: Op, args: list, settings: dict) -> str | None:
                 call(op, native(be, args), settings)
             return gap.reason
     return None
+
+
+def _is_numpys(be: Backend, case: Case, got: Any) -> None:
+    loose = tolerance(be, case)
+    for g, w in zip(tree.leaves(got), value_on_numpy(case), strict=True):
+        assert be.owns(type(g)), f"the result is no array of {be} but {type(g).__name__}"
+        if w.dtype.kind in _EXACT:
+            np.testing.assert_array_equal(be.to_numpy(g), w)
+        else:
+            narrow = real_of(as_dtype(w.dtype))
+            close(be.to_numpy(g), w, case.dtype if narrow == case.dtype else "float32", **loose)
 
 
 def _equal(be: Backend, case: Case, got: Any, want: Any) -> None:

@@ -1,6 +1,5 @@
 """Arguments for the laws: drawn from an op's contract, or written here where it takes more than arrays."""
 
-import inspect
 import zlib
 from typing import Any
 
@@ -472,8 +471,3 @@ def takes_floats(op, args):
     """Whether a gradient can be asked for at all: the op has float arguments."""
     flat = [x for a in args for x in (a if isinstance(a, list) else [a])]
     return any(x.dtype.kind in "fc" for x in flat)
-
-
-def signature(op):
-    """Return the signature that an editor shows."""
-    return inspect.signature(op.function)

@@ -7,10 +7,10 @@ from ember_ml import backend, ops, tensor
 from ember_ml.backend import Backend, selection
 from ember_ml.cli import laws
 from ember_ml.cli.laws import Case
+from ember_ml.cli.samples import cases
 from ember_ml.compiler.codegen import build
 from ember_ml.core import TABLE, Spec, as_dtype
 from ember_ml.core.graph import trace_graph
-from samples import cases
 
 pytest.importorskip("cupy", reason="CuPy is not installed here")
 HERE = "cupy" in backend.available_backends()

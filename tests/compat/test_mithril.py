@@ -56,13 +56,6 @@ def test_ops_modules_and_equivalents_are_nodes_by_mithrils_names():
         _ = ml.Reluu
 
 
-def test_every_op_has_a_class_of_nodes():
-    from ember_ml.core import TABLE
-
-    for name in TABLE:
-        assert callable(getattr(ml, "".join(map(str.capitalize, name.split("_"))))), name
-
-
 def test_losses_are_of_every_value():
     p, t = np.array([[0.2, 0.7], [0.9, 0.4]]), np.array([[0.0, 1.0], [1.0, 1.0]])
     close(ml.SquaredError()(input=p, target=t), (p - t) ** 2, "float64")

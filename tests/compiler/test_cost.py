@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ember_ml import ops
+from ember_ml.cli.samples import DATA_DEPENDENT, ELSEWHERE, call, cases, sample
 from ember_ml.compiler import value_and_grad
 from ember_ml.compiler.cost import Cost, cost, graph_cost
 from ember_ml.core import TABLE, Spec, as_dtype, tree
 from ember_ml.core.graph import trace_graph
-from samples import DATA_DEPENDENT, ELSEWHERE, call, cases, sample
 
 
 def graph_of(f, *shapes, dtype="float32"):

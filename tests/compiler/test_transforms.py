@@ -6,9 +6,9 @@ import pytest
 from conftest import close
 from ember_ml import nn, ops, tensor
 from ember_ml.backend import use_backend
+from ember_ml.cli.samples import DATA_DEPENDENT
 from ember_ml.compiler import compile, custom_vjp, grad, hessian, jacobian, jvp, vjp, vmap
 from ember_ml.core import TABLE, batching, tree
-from samples import DATA_DEPENDENT
 
 RNG = np.random.default_rng(4)
 X, Y, W = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3)), RNG.normal(size=(4, 2))

@@ -8,7 +8,7 @@ import pytest
 from conftest import close
 from ember_ml import ops
 from ember_ml.compiler import compile, grad, value_and_grad, vjp, vmap
-from ember_ml.core import TABLE, Spec, Traced, as_dtype, dispatch
+from ember_ml.core import Spec, Traced, as_dtype, dispatch
 from ember_ml.tensor import array
 
 
@@ -163,12 +163,10 @@ def test_creation_within_a_compiled_function_is_recorded_not_computed(be):
     assert type(made[0]) is Traced
 
 
-def test_specs_are_inferred_without_computing(be):
-    before = len(TABLE["matmul"]._found)
+def test_specs_are_inferred_without_computing():
     x = Spec((4, 3), as_dtype("float32"))
     out = ops.softmax(ops.matmul(x, Spec((3, 2), as_dtype("float64"))))
     assert (out.shape, out.dtype) == ((4, 2), "float64")
-    assert len(TABLE["matmul"]._found) <= before + 1
 
 
 # Values that outlive their trace
@@ -198,10 +196,10 @@ USERS = {
 
 @pytest.mark.parametrize("use", USERS.values(), ids=USERS)
 @pytest.mark.parametrize("run", KEEPERS.values(), ids=KEEPERS)
-def test_a_value_that_outlives_its_trace_is_refused(be, run, use):
+def test_a_value_that_outlives_its_trace_is_refused(run, use):
     """It would be a constant to every later trace: a gradient through it would be 0, without a word."""
     kept = []
-    x = be.array([0.1, 0.2])
+    x = np.array([0.1, 0.2], "float32")
 
     def keep(x):
         kept.append(ops.sin(x) * 2.0)

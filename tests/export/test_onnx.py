@@ -9,13 +9,13 @@ import ember_ml as eh
 from conftest import close
 from ember_ml import backend, ops
 from ember_ml.cli.laws import Case, value_on_numpy
+from ember_ml.cli.samples import DATA_DEPENDENT, call, cases, sample
 from ember_ml.compiler import compile, value_and_grad
 from ember_ml.core import Spec, as_dtype, tree
 from ember_ml.export import to_onnx
 from ember_ml.nn import Dense, Sequential
 from ember_ml.nn.modules.rnn import LTC, CfC
 from ember_ml.nn.modules.wiring import AutoNCPMap
-from samples import DATA_DEPENDENT, call, cases, sample
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

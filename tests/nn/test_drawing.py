@@ -184,11 +184,6 @@ def test_wires_of_one_label_share_it():
     assert svg.count("marker-end") == 3
 
 
-def test_the_same_graph_is_drawn_the_same():
-    given = boxes(*"abcdef"), wires("a>c", "b>c", "a>d", "c>e", "d>e", "b>f", "e>f")
-    assert draw(*given) == draw(*given)
-
-
 def test_signs_of_xml_are_text():
     picture = check(draw([Box("<1>", 'a < "b" & c', ("x > y",), tip="1 < 2")], []))
     assert picture.lines("<1>") == ['a < "b" & c', "x > y"]

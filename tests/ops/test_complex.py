@@ -5,10 +5,10 @@ import pytest
 
 from conftest import close
 from ember_ml import ops, tensor
+from ember_ml.cli.samples import PREPARED, SETTLED, call, cases, sample
 from ember_ml.compiler import compile, custom_vjp, grad, vjp
 from ember_ml.core import TABLE, Spec, as_dtype, tree
 from ember_ml.core.trace import constant
-from samples import PREPARED, SETTLED, call, cases, sample
 
 RNG = np.random.default_rng(5)
 Z = (RNG.normal(size=(3, 4)) + 1j * RNG.normal(size=(3, 4))).astype("complex64")
