@@ -23,7 +23,7 @@ REAL = INTS + UINTS + FLOATS
 NUMERIC = REAL + COMPLEX
 ALL = BOOL + NUMERIC
 SHAPES = ((), (0,), (3,), (2, 3), (3, 0), (2, 1, 3))
-TOLERANCE = {"float32": 2e-5, "complex64": 2e-5, "float64": 2e-6, "complex128": 1e-12}  # MLX's float64: 2e-6
+TOLERANCE = {"float32": 2e-5, "complex64": 2e-5, "float64": 1e-12, "complex128": 1e-12}
 
 
 def numbers(dtype, low=-4, high=4):
@@ -296,7 +296,8 @@ def agrees(got, want):
     if want.dtype.kind in "biu":
         np.testing.assert_array_equal(np.asarray(got), want)
     else:
-        tolerance = TOLERANCE[str(want.dtype)]
+        half_true = got.backend == "mlx" and str(want.dtype) == "float64"  # as its gaps of accuracy say
+        tolerance = 2e-6 if half_true else TOLERANCE[str(want.dtype)]
         np.testing.assert_allclose(np.asarray(got), want, rtol=tolerance, atol=tolerance)
 
 

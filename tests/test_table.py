@@ -151,13 +151,16 @@ def test_gradients_on_jax_are_finite_differences_and_its_own(chunk):
             raise
 
 
+# JAX has no rule of its own for the first two, nor for bases with more vectors than the matrix determines.
+WITHOUT_ORACLE = {"nextafter-0", *(f"eig-{n}" for n in range(9)), "qr-3", "svd-1", "svd-2", "svd-5"}
+
+
 def gradients_are_right(be, chunk):
     jax = pytest.importorskip("jax", reason="jax is the oracle")
     drawn = [sample(*case, "float64") for case in chunk]
     given = [laws.native(be, args) for args, _ in drawn]
     weights = [[be.array(w) for w in laws.weights_for(*case)] for case in chunk]
-    # JAX has no rule of its own for these two
-    own = [i for i, (op, _) in enumerate(chunk) if op.name not in ("eig", "nextafter")]
+    own = [i for i, (op, number) in enumerate(chunk) if f"{op.name}-{number}" not in WITHOUT_ORACLE]
 
     def slopes(grad, i, args):
         f, floats = laws.loss_of(chunk[i][0], drawn[i][1], args, weights[i])
@@ -169,7 +172,7 @@ def gradients_are_right(be, chunk):
         laws.slopes_agree(be, Case(*case, "float64"), gradients)
     for i, gradients in zip(own, want, strict=True):
         for mine, other in zip(got[i], gradients, strict=True):
-            close(mine, np.asarray(other), "float64")
+            close(mine, np.conj(other), "float64")  # JAX says its complex ones conjugated
 
 
 # Rules of batching are written in ops, so what one engine shows of them holds for all; others compute a few.
