@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ember_ml.core import DType, Op, as_dtype, tree
 from ember_ml.core.dispatch import SCALARS
@@ -78,6 +78,6 @@ def forwards(index: Any, shape: Any) -> tuple[Any, list[int]]:
     return tuple(ahead), turned
 
 
-def runs_back(part: Any) -> bool:
+def runs_back(part: Any) -> TypeGuard[slice]:
     """Whether a part of an index is a slice from the end to the front."""
     return type(part) is slice and (part.step or 1) < 0

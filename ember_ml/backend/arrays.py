@@ -3,7 +3,7 @@
 Each method is what most engines do; an engine's own file overrides what it does in another way.
 """
 
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 # It is a part of Backend, where the rest of `self` stands.
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ DEVICES: ContextVar[Mapping[str, str | None]] = ContextVar("ember_ml_device", de
 
 class Arrays:
     """Where the arrays of a backend are, and how they become another engine's."""
-
-    name: str
 
     # Where they are
 

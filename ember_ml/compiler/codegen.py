@@ -210,7 +210,7 @@ class _Printer:
         if type(x) in (list, tuple):
             inside = ", ".join(self.written(each) for each in x)
             return f"[{inside}]" if type(x) is list else f"({inside}{',' * (len(x) == 1)})"
-        return self.constant(x)
+        return self.held(self.native(x))
 
     def results(self, graph: Graph, *, whole: bool) -> Iterator[str]:
         """Yield each result as text: a copy where others could change it.
@@ -225,13 +225,6 @@ class _Printer:
             if whole and type(x) is Var:
                 lent.add(x)
 
-    def constant(self, x: Any) -> str:
-        """Return the name of an array that the program holds.
-
-        Raises TypeError for an array of another engine.
-        """
-        return self.held(self.native(x))
-
     def held(self, x: Any, name: str = "") -> str:
         """Return the name under which the program finds an object; this one, where it is free."""
         if id(x) not in self.known:
@@ -240,7 +233,7 @@ class _Printer:
         return self.known[id(x)]
 
     def native(self, x: Any) -> Any:
-        """Return an array that the function closed over as the engine has it."""
+        """Return an array that the function closed over. Raises TypeError for one of another engine."""
         x = dispatch.bare(x)
         owner = dispatch.owner(x)
         if isinstance(owner, Backend) and owner.array_types != self.backend.array_types:
@@ -258,7 +251,8 @@ class _Printer:
 
     def bound(self, step: Step) -> Callable:
         """Return the engine's function for a step."""
-        types = tuple([self.type_of(a) for a in lay_flat(step.args)])
+        own = self.backend.array_types[0]
+        types = tuple([own if type(a) is Var else type(self.native(a)) for a in lay_flat(step.args)])
         key = (step.op.name, types, tuple([v.spec.dtype for v in variables(step.args)]))
         if key not in self.functions:
             self.functions[key] = self.backend.compute(step.op, *key[1:])
@@ -281,10 +275,6 @@ class _Printer:
             f"`{line}` made {int(sum(wrong))} of {math.prod(shape_of(x))} numbers NaN or infinite "
             f"({spec_of(x)}); what it was given is finite"
         )
-
-    def type_of(self, x: Any) -> type:
-        """Return the type that an argument will have."""
-        return self.backend.array_types[0] if isinstance(x, Var) else type(self.native(x))
 
 
 def _word(name: str) -> str:

@@ -126,9 +126,8 @@ class custom_vjp:
 
         def definition(*arrays: Any, structure: tuple) -> None: ...
 
-        definition.__name__ = (
-            f"custom_vjp_{f.__name__}" if f.__name__.isidentifier() else "custom_vjp_function"
-        )
+        name = f.__name__ if f.__name__.isidentifier() else "function"
+        definition.__name__ = f"custom_vjp_{name}"
         rules = {"spec": self._specs, "linearize": self._linearize, "batch": self._batch}
         self._op = Op(define=definition, body=self._compute, **rules)
 

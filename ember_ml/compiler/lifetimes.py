@@ -64,8 +64,4 @@ class Lifetimes:
         over = {self.over.get(out) for out in step.outs}
         done = [v for v in dict.fromkeys(variables(step.args)) if self.root[v] is v and self.last[v] == place]
         own = [v for v in done if not (v in over or v in self.given or v in self.results)]
-        return [v for v in own if self.plans and _bytes(v) >= LARGE]
-
-
-def _bytes(v: Var) -> int:
-    return v.spec.dtype.itemsize * math.prod(v.spec.shape)
+        return [v for v in own if self.plans and math.prod(v.spec.shape) * v.spec.dtype.itemsize >= LARGE]
