@@ -48,6 +48,14 @@ class Gap(NamedTuple):
         return self.op in (op, "*") and (self.dtypes is None or any(d in self.dtypes for d in dtypes))
 
 
+class Program(NamedTuple):
+    """A graph compiled in an engine's own way."""
+
+    run: Callable
+    source: str
+    checks_arguments: bool = False  # whether it looks at its arguments itself, and raises Misfit
+
+
 class Backend(Vocabulary, Standard, Arrays, Interpreter):
     """An engine as an object: its ops as methods, its settings, its arrays.
 
@@ -248,8 +256,8 @@ class Backend(Vocabulary, Standard, Arrays, Interpreter):
         """Whether this backend tries to compile graphs in a way of its own, by `program`."""
         return False
 
-    def program(self, graph: Any) -> tuple[Callable, str] | None:
-        """Return a graph compiled in that way, and its text; None to have it printed."""
+    def program(self, graph: Any) -> Program | None:
+        """Return a graph compiled in that way; None to have it printed."""
         return None
 
     def jit(self, function: Callable, *, whole: bool = True) -> Callable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -139,6 +139,7 @@ class NumPyBackend(NumPyLike):
     scalar_types = (np.generic,)
     xp = raw = np
     rewrites = phrases.REWRITES
+    functions: ClassVar[dict[str, Any]] = {"remainder": np.remainder}  # whose zeros have the right sign
 
     def phrase(self, step):
         own = self.overrides.get(step.op.name) is NumPyBackend.overrides.get(step.op.name)
@@ -151,9 +152,7 @@ class NumPyBackend(NumPyLike):
     def program(self, graph):
         from ember_ml.backend import loops
 
-        prepared = loops.prepared(graph) if loops.pays(graph) else None
-        function = None if prepared is None else prepared.compile()
-        return None if prepared is None or function is None else (function, prepared.source)
+        return loops.program(graph) if loops.pays(graph) else None
 
     def on_memory(self, host):
         return host

@@ -86,6 +86,10 @@ class Vocabulary:
         """Return an array of this engine in the memory of the CPU."""
         return self.to_device(x, "cpu")
 
+    def get_available_memory(self) -> int:
+        """Return the bytes of memory that are free where this backend creates arrays."""
+        return self.memory_info(self.device)["available"]
+
     def tobytes(self, x: Any) -> bytes:
         """Return the values as bytes, the last axis fastest."""
         return self.to_numpy(x).tobytes()
@@ -183,9 +187,7 @@ class Vocabulary:
             return self.where(mask, self.lifted(value, x), x)
         if not _points(index):
             return self.slice_update(x, self.lifted(value, x), index=index)
-        places = self.stack(_points_of(self, index), axis=-1)
-        sizes = (*shape_of(places)[:-1], *shape_of(x)[shape_of(places)[-1] :])
-        return self.tensor_scatter_nd_update(x, places, self.broadcast_to(self.lifted(value, x), sizes))
+        return _at_points(self, self.tensor_scatter_nd_update, x, index, value)
 
     def addat(self, x: Any, index: Any, value: Any) -> Any:
         """Return a copy of x to whose values at `index` `value` is added; where places repeat, as often.
@@ -196,9 +198,7 @@ class Vocabulary:
             return self.where(mask, self.add(x, value), x)
         if not _points(index):
             return self.slice_update(x, self.add(self.getitem(x, index=index), value), index=index)
-        places = self.stack(_points_of(self, index), axis=-1)
-        sizes = (*shape_of(places)[:-1], *shape_of(x)[shape_of(places)[-1] :])
-        return self.tensor_scatter_nd_add(x, places, self.broadcast_to(self.lifted(value, x), sizes))
+        return _at_points(self, self.tensor_scatter_nd_add, x, index, value)
 
     def lifted(self, value: Any, like: Any) -> Any:
         """Return a value, array or nested lists as an array of the dtype and in the place of another."""
@@ -318,6 +318,13 @@ def _points(index: Any) -> bool:
     """Whether an index holds arrays or lists of places."""
     parts: Sequence = index if isinstance(index, tuple) else (index,)
     return any(isinstance(part, list) or shape_of(part) for part in parts)
+
+
+def _at_points(backend: Any, write: Callable, x: Any, index: Any, value: Any) -> Any:
+    """Return what an op writes at arrays of places for each of the first axes."""
+    places = backend.stack(_points_of(backend, index), axis=-1)
+    sizes = (*shape_of(places)[:-1], *shape_of(x)[shape_of(places)[-1] :])
+    return write(x, places, backend.broadcast_to(backend.lifted(value, x), sizes))
 
 
 def _points_of(backend: Any, index: Any) -> list:

@@ -107,6 +107,7 @@ class Specialisation:
     source: str = field(repr=False)
     told: list = field(repr=False)  # its lines, and the steps that they say
     run: Callable = field(repr=False)
+    checks_arguments: bool = field(default=False, repr=False)  # whether `run` looks at them itself
 
     def __reduce__(self) -> tuple:
         return _specialised, (self.traced, self.random, self.engine, self.options)
@@ -120,7 +121,7 @@ def _specialised(traced: Graph, random: bool, engine: Backend, options: dict) ->
         graph, done = simplify(traced, engine, (*without, "engine"))  # which is for printed programs
         if (own := engine.program(graph)) is not None:
             told = [(f"{s.op.name} -> {'; '.join(str(v.spec) for v in s.outs)}", s) for s in graph.steps]
-            return Specialisation(*made, graph, done, own[1], told, own[0])
+            return Specialisation(*made, graph, done, own.source, told, own.run, own.checks_arguments)
     graph, done = simplify(traced, engine, without)
     built = build(graph, engine, debug=options["debug"], plans="memory" not in without)
     function, done = built.function, {**done, "memory": built.overwritten}

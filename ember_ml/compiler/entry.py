@@ -58,7 +58,7 @@ def way_in(made: Any, structure: tuple, leaves: list, active: Backend | None, ke
 
     `active` is the backend that must be active, if that matters; `key` a function and what it must return.
     """
-    text = _Way(trusting=getattr(made.run, "checks_arguments", False))
+    text = _Way(trusting=made.checks_arguments)
     text.check("Defaults.float is not {}", Defaults.float)
     text.scope |= {
         "Defaults": Defaults,

@@ -21,6 +21,7 @@ from ember_ml.core.graph import trace_graph
 pytest.importorskip("numba")
 from ember_ml.backend import loops
 from ember_ml.backend.loops import functions, products
+from ember_ml.backend.loops.program import _kernel as kernel_of
 
 RNG = np.random.default_rng(0)
 
@@ -58,8 +59,8 @@ def by_numpy(graph, leaves):
 def agree(f, *args):
     """Assert that f by loops is f by NumPy, to the tolerance of the dtype, and return what the loops gave."""
     graph, leaves = graph_of(f, *args)
-    loops.source(graph)  # which says what it has no words for
-    function = loops.compiled(graph)
+    loops.printed(graph)  # which says what it has no words for
+    function = loops.program(graph).run
     before = [x.copy() for x in leaves]
     found = function(*leaves)
     for x, old in zip(leaves, before, strict=True):
@@ -200,7 +201,7 @@ def test_gathering_adding_and_writing_at_places():
 
 def test_a_place_out_of_bounds_is_refused():
     graph, _ = graph_of(lambda x, places: ops.take(x, places, axis=0), drawn(4), np.arange(3))
-    function = loops.compiled(graph)
+    function = loops.program(graph).run
     with pytest.raises(IndexError, match="out of bounds"):
         function(drawn(4), np.array([0, 4, 1]))
 
@@ -245,7 +246,7 @@ def test_a_training_step_of_a_deep_network():
 
 def test_results_are_new_arrays_and_arguments_may_have_gaps():
     graph, _ = graph_of(lambda x: (x, x, x[0], ops.add(x, 1)), drawn(4, 6))
-    function = loops.compiled(graph)
+    function = loops.program(graph).run
     wide = drawn(4, 12)
     for x in (wide[:, ::2], wide[:, ::-2], np.asfortranarray(wide[:, :6])):
         found = function(x)
@@ -254,7 +255,7 @@ def test_results_are_new_arrays_and_arguments_may_have_gaps():
         assert not any(np.shares_memory(a, b) for a in found for b in (x, *found) if a is not b)
     with pytest.raises(ValueError, match="this program takes"):
         function(wide)
-    number = loops.compiled(graph_of(lambda x: ops.add(x, 1), np.float32(2))[0])
+    number = loops.program(graph_of(lambda x: ops.add(x, 1), np.float32(2))[0]).run
     assert number(np.float32(2))[0] == number(np.array(2, "float32"))[0] == 3
     frozen = wide[:, :6].copy()
     frozen.flags.writeable = False
@@ -263,10 +264,10 @@ def test_results_are_new_arrays_and_arguments_may_have_gaps():
 
 def test_a_second_process_loads_what_the_first_compiled():
     graph, _ = graph_of(lambda x: ops.exp(x) + 3, drawn(4))
-    loops.compiled(graph)
+    loops.program(graph).run
     name = next(n for n in reversed(sys.modules) if n.startswith("loops_"))
     del sys.modules[name]
-    kernel = loops._kernel(loops.source(graph))
+    kernel = kernel_of(loops.printed(graph).source)
     assert sum(kernel.stats.cache_hits.values()) == 1
     assert not kernel.stats.cache_misses
 
@@ -279,7 +280,7 @@ def test_without_a_folder_it_compiles_all_the_same(monkeypatch, tmp_path):
 
 def test_threads_share_a_function():
     graph, _ = graph_of(lambda x: ops.sum(ops.exp(x @ x), axis=0), drawn(16, 16))
-    function, wrong = loops.compiled(graph), []
+    function, wrong = loops.program(graph).run, []
 
     def work(seed):
         x = np.random.default_rng(seed).normal(size=(16, 16)).astype("float32") / 9
@@ -306,9 +307,9 @@ def test_threads_share_a_function():
 )
 def test_what_the_printer_has_no_words_for_is_left_to_numpy(f):
     graph, _ = graph_of(f, drawn(3, 3))
-    assert loops.compiled(graph) is None
+    assert loops.program(graph) is None
     with pytest.raises(ValueError, match="no words for"):
-        loops.source(graph)
+        loops.printed(graph)
 
 
 def test_it_pays_where_steps_are_many_and_small():
@@ -322,10 +323,10 @@ def test_it_pays_where_steps_are_many_and_small():
     assert not loops.pays(graph_of(lambda x: ops.sin(x), drawn(1000, 100))[0])
 
 
-def as_python(prepared):
+def as_python(printed):
     """Return the printed text as a function that runs without Numba, one number at a time."""
-    text = prepared.source[prepared.source.index("def loops(") :]
-    scope = {"np": np, "math": math, "length": int, "keep": id, "opened": lambda x, size: x.reshape(size)}
+    text = printed.source[printed.source.index("def loops(") :]
+    scope = {"np": np, "math": math, "length": int, "keep": id, "pointer": lambda x: x.reshape(-1)}
     scope |= {"plus": np.add, "times": np.multiply, "larger": np.maximum, "smaller": np.minimum}
     scope |= {f"{name}32": EXACT[name] for name in EXACT}
 
@@ -343,8 +344,8 @@ def as_python(prepared):
     exec(text.replace("np.empty", "empty"), scope)
 
     def run(*leaves):
-        results = [np.empty(s.shape, str(s.dtype)) for s in prepared.graph.out_specs]
-        scope["loops"](*leaves, *prepared.constants, *results, *prepared.products)
+        results = [np.empty(s.shape, str(s.dtype)) for s in printed.graph.out_specs]
+        scope["loops"](*leaves, *printed.constants, *results, *printed.products)
         return results
 
     return run
@@ -400,9 +401,8 @@ def test_texts_of_random_graphs_and_their_gradients(choices):
     graph, leaves = graph_of(value_and_grad(f, argnums=(0, 1, 2), has_aux=True), *args)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "SMALL", 20)  # or such small ones would never be BLAS's
-        prepared = loops.prepared(graph)
-    assert prepared is not None, loops.source(graph)
-    for ours, theirs in zip(as_python(prepared)(*leaves), by_numpy(graph, leaves), strict=True):
+        printed = loops.printed(graph)
+    for ours, theirs in zip(as_python(printed)(*leaves), by_numpy(graph, leaves), strict=True):
         scale = np.abs(theirs).max(initial=1)
         close(ours / scale, theirs / scale, rtol=2e-4, atol=2e-5)  # deep chains, summed in another order
 

@@ -59,14 +59,6 @@ def pointer(context: Any, array: Any) -> Any:
     return types.CPointer(array.dtype)(array), generate
 
 
-@inlined
-def opened(array, size):
-    """Return a pointer to an array of this size. Raises ValueError for one of another size."""
-    if array.size != size:
-        raise ValueError("loops: an array has another size than its specification")
-    return pointer(array)
-
-
 @intrinsic
 def keep(context: Any, array: Any) -> Any:
     """Do nothing. Until here the array, into which a pointer points, is not given back."""

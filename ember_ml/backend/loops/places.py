@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ember_ml.core.rules import expand_index
+
 
 @dataclass(frozen=True)
 class Local:
     """A single number, held by a variable of the printed function or written out."""
 
     text: str
-
-    def written(self, indices: Sequence[str]) -> str:
-        """Return the number, which is the same at all indices."""
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -65,15 +63,8 @@ class Place:
 
     def indexed(self, index: Any) -> Place:
         """Return the view at an index of integers, slices, None and one Ellipsis."""
-        parts = list(index if type(index) is tuple else (index,))
-        missing = len(self.shape) - sum(p is not None and p is not Ellipsis for p in parts)
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            parts[at : at + 1] = [slice(None)] * missing
-        else:
-            parts += [slice(None)] * missing
         shape, strides, start, axis = [], [], self.start, 0
-        for part in parts:
+        for part in expand_index(index, len(self.shape)):
             if part is None:
                 shape.append(1)
                 strides.append(0)
@@ -122,11 +113,6 @@ class Place:
         """How many elements there are."""
         return math.prod(self.shape)
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether its elements stand row by row without gaps."""
-        return axes_of(self.shape, self.strides) == axes_of(self.shape, row_strides(self.shape))
-
     def matrix(self) -> tuple[str, int, int] | None:
         """Return where BLAS finds this matrix: start, distance, and 1 if that is from column to column.
 
@@ -146,8 +132,3 @@ class Place:
 def row_strides(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the strides of elements that stand row by row without gaps."""
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def axes_of(shape: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return sizes and strides of the axes that are longer than 1."""
-    return tuple((n, s) for n, s in zip(shape, strides, strict=True) if n != 1)

@@ -17,8 +17,10 @@ from ember_ml.backend.loops.nests import Nest, along, filled
 from ember_ml.backend.loops.places import Local, Place, row_strides
 from ember_ml.backend.loops.schedule import (
     JOINING,
+    PERMUTING,
     Schedule,
     Unit,
+    axes_order,
     part_indices,
     reduced_axes,
     without_ones,
@@ -32,7 +34,7 @@ from ember_ml.core.spec import Spec, spec_of
 Value = Place | Local
 
 
-class Program:
+class Text:
     """The text so far, and what it needs: work arrays by dtype, and constant arrays."""
 
     def __init__(self, writers: Mapping[str, Callable[[Printer, Step], None]]):
@@ -97,7 +99,7 @@ def _rounded(size: int) -> int:
 class Printer:
     """Prints one graph into a program. `values` are where its inputs lie, `wanted` where results should."""
 
-    def __init__(self, program: Program, graph: Graph, values: dict[Var, Value], wanted: dict[Var, Place]):
+    def __init__(self, program: Text, graph: Graph, values: dict[Var, Value], wanted: dict[Var, Place]):
         self.program, self.graph, self.values = program, graph, values
         self.schedule = Schedule(graph)
         self.letter = program.name("v") + "_" if program.names else "v"
@@ -204,10 +206,8 @@ class Printer:
         shape, ndim = step.outs[0].spec.shape, len(step.args[0].spec.shape)
         if isinstance(value, Local) or name == "stop_gradient":
             return value
-        if name == "permute_dims":
-            return value.permuted(as_axes(tuple(attrs["axes"]), ndim))
-        if name == "matrix_transpose":
-            return value.permuted((*range(ndim - 2), ndim - 1, ndim - 2))
+        if name in PERMUTING:
+            return value.permuted(axes_order(step))
         if name == "broadcast_to":
             return value.stretched(shape)
         if name == "getitem":
@@ -227,7 +227,7 @@ class Printer:
         """Let what `var` is a view of be written such that `var` comes to lie where `find` says."""
         chain = []
         while (step := self.schedule.makers.get(var)) is not None and step.op.is_view:
-            if step.op.name not in ("permute_dims", "matrix_transpose", "reshape", "stop_gradient"):
+            if step.op.name not in {*PERMUTING, "reshape", "stop_gradient"}:
                 return
             chain.append(step)
             var = step.args[0]
@@ -399,9 +399,4 @@ def _undone(step: Step, place: Place) -> Place | None:
         return place.reshaped(shape)
     if step.op.name == "stop_gradient":
         return place
-    order = list(range(len(shape)))
-    if step.op.name == "matrix_transpose":
-        order[-2:] = order[:-3:-1]
-    else:
-        order = [a % len(shape) for a in step.attrs["axes"]]
-    return place.permuted(sorted(range(len(shape)), key=order.__getitem__))
+    return place.permuted(sorted(range(len(shape)), key=axes_order(step).__getitem__))

@@ -15,10 +15,11 @@ from typing import Any
 from ember_ml.backend.adapters import runs_back
 from ember_ml.backend.loops.sums import Sums
 from ember_ml.backend.loops.table import DTYPES, ELEMENTWISE, REDUCTIONS, Unsayable
-from ember_ml.core.graph import Graph, Step, Var
+from ember_ml.core.graph import Graph, Step, Var, variables
 from ember_ml.core.rules import as_axes, as_axis
 
 JOINING = frozenset({"concat", "stack"})
+PERMUTING = frozenset({"permute_dims", "matrix_transpose"})
 FUSED = frozenset({*ELEMENTWISE, *REDUCTIONS, "astype", "where"})
 
 
@@ -167,12 +168,9 @@ def _keeps_order(step: Step) -> bool:
     shape, made = step.args[0].spec.shape, step.outs[0].spec.shape
     if without_ones(shape) != without_ones(made):
         return False
-    if step.op.name == "permute_dims":
-        order = [a % len(shape) for a in step.attrs["axes"]]
-        moved = [a for a in order if shape[a] != 1]
+    if step.op.name in PERMUTING:
+        moved = [a for a in axes_order(step) if shape[a] != 1]
         return moved == sorted(moved)
-    if step.op.name == "matrix_transpose":
-        return 1 in shape[-2:]
     if step.op.name == "flip":
         return all(shape[a] == 1 for a in as_axes(step.attrs["axis"], len(shape)))
     if step.op.name == "getitem":
@@ -182,12 +180,12 @@ def _keeps_order(step: Step) -> bool:
     return True
 
 
-def variables(args: Any) -> list[Var]:
-    """Return the variables among arguments, those in lists too."""
-    flat: list = []
-    for a in args:
-        flat.extend(variables(a)) if type(a) in (list, tuple) else flat.append(a)
-    return [a for a in flat if type(a) is Var]
+def axes_order(step: Step) -> tuple[int, ...]:
+    """Return which axis of its argument each axis of a permuting step's result is."""
+    ndim = len(step.args[0].spec.shape)
+    if step.op.name == "matrix_transpose":
+        return (*range(ndim - 2), ndim - 1, ndim - 2)
+    return as_axes(tuple(step.attrs["axes"]), ndim)
 
 
 def part_indices(step: Step) -> list[tuple]:

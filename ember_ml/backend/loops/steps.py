@@ -74,16 +74,14 @@ def _gathered(printer: Printer, step: Step, x: Place, indices: Place, region: Pl
         *(indices.start, indices.turns),
     )
     rest = (*x.strides[:axis], *(0,) * ndim, *x.strides[axis + 1 :])
-    base = Place(x.buffer, shape, rest, x.start, x.turns)
-    places = [along(p, shape) for p in (region, pointers, base)]
-    nest = Nest(places[0].shape, places)
     at = printer.program.name("p")
+    aimed = Place(x.buffer, shape, rest, x.start, (*x.turns, (at, 1)))
+    places = [along(p, shape) for p in (region, pointers, aimed)]
+    nest = Nest(places[0].shape, places)
     nest.before[nest.depth(places[1])].append(
         f"{at} = inside({nest.element(places[1])}, {x.shape[axis]}) * {x.strides[axis]}"
     )
-    aimed = nest.element(places[2])[:-1] + f" + {at}]"
-    line = form.format(out=nest.element(places[0]), x=aimed)
-    nest.body.append(line)
+    nest.body.append(form.format(out=nest.element(places[0]), x=nest.element(places[2])))
     printer.program.add(*nest.lines())
 
 

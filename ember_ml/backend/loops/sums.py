@@ -6,6 +6,7 @@ a compiled loop each turn adds its share while the factors are at hand, and nobo
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from ember_ml.core.graph import Graph, Step, Var
@@ -28,10 +29,10 @@ class Sums:
         self.scans = [s for s in graph.steps if s.op.name == "flat_scan"]
         self.needless: set[Step] = set()
         found: dict[Var, tuple[Step, list[Term]]] = {}
-        uses = [a for step in graph.steps for a in step.args if type(a) is Var]
+        uses = Counter(a for step in graph.steps for a in step.args if type(a) is Var)
         for step in graph.steps if self.scans else ():
             out = step.outs[0]
-            once = all(type(a) is Var and a in found and uses.count(a) == 1 for a in step.args)
+            once = all(type(a) is Var and a in found and uses[a] == 1 for a in step.args)
             if step.op.name == "add" and once:
                 (scan, left), (other, right) = (found[a] for a in step.args)
                 if (

@@ -17,8 +17,11 @@ WHOLE = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
 DTYPES = frozenset({*WIDTHS, *WHOLE, "bool"})
 
 
-class Unsayable(Exception):
+class Unsayable(ValueError):
     """What the printer has no words for. The graph stays with NumPy."""
+
+    def __init__(self, what: str):
+        super().__init__(f"loops: no words for {what}")
 
 
 def literal(value: Any, dtype: DType) -> str:
@@ -26,15 +29,20 @@ def literal(value: Any, dtype: DType) -> str:
     if dtype == "bool" and type(value) is bool:
         return str(value)
     if dtype in WHOLE and int(value) == value and -(2**63) <= value < 2**63:
-        bits = int(dtype.removeprefix("u")[3:])
-        low, high = (0, 2**bits) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
-        if low <= value < high:
+        low, high = bounds(dtype)
+        if low <= value <= high:
             return f"np.{dtype}({int(value)})"
     if dtype in WIDTHS and type(value) in (bool, int, float):
         number = float(value)
         text = repr(number) if math.isfinite(number) else f"np.{number}".replace("np.-", "-np.")
         return f"np.{dtype}({text})"
     raise Unsayable(f"{value!r} as {dtype}")
+
+
+def bounds(dtype: DType) -> tuple[int, int]:
+    """Return the least and the greatest number of a dtype of integers."""
+    bits = dtype.bits
+    return (0, 2**bits - 1) if dtype.kind == "uint" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def cast(text: str, source: DType, target: DType) -> str:
@@ -103,31 +111,28 @@ ELEMENTWISE: dict[str, Callable[..., str]] = {
     "logaddexp": _of_floats("logaddexp{w}({0}, {1})"),
     "stop_gradient": lambda dtype, x: x,
 }
-ELEMENTWISE |= {
-    name: _infix(sign)
-    for name, sign in {
-        "equal": "==",
-        "not_equal": "!=",
-        "less": "<",
-        "less_equal": "<=",
-        "greater": ">",
-        "greater_equal": ">=",
-    }.items()
+COMPARISONS = {
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
 }
+ELEMENTWISE |= {name: _infix(sign) for name, sign in COMPARISONS.items()}
 ELEMENTWISE |= {
     name: _of_floats(f"{name}{{w}}({{0}})") for name in ("exp", "log", "log1p", "tanh", "sigmoid")
 }
 
 # Numba calls the C library for these, one number at a time: right, but no faster than NumPy.
-ONE_BY_ONE = {name: name for name in ("expm1", "sin", "cos", "tan", "sinh", "cosh", "acosh", "asinh")}
-ONE_BY_ONE |= {name: name for name in ("acos", "asin", "atan", "atanh", "atan2", "erf", "lgamma", "log10")}
-ONE_BY_ONE |= {"hypot": "hypot", "power": "pow", "log2": "log2"}
-ELEMENTWISE |= {
-    name: _of_floats(f"math.{c}({', '.join(['{0}', '{1}'][: 1 + (name in ('atan2', 'hypot', 'power'))])})")
-    for name, c in ONE_BY_ONE.items()
+ONE_BY_ONE = {
+    *("expm1", "sin", "cos", "tan", "sinh", "cosh", "acosh", "asinh", "acos", "asin", "atan", "atanh"),
+    *("atan2", "erf", "lgamma", "log10", "log2", "hypot", "power"),
 }
+OF_TWO = {"atan2": "atan2", "hypot": "hypot", "power": "pow"}
+ELEMENTWISE |= {name: _of_floats(f"math.{name}({{0}})") for name in ONE_BY_ONE.difference(OF_TWO)}
+ELEMENTWISE |= {name: _of_floats(f"math.{word}({{0}}, {{1}})") for name, word in OF_TWO.items()}
 WITHOUT_BOOL = frozenset({"add", "subtract", "multiply", "square"})
-COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 
 
 class Reduction(NamedTuple):
@@ -143,11 +148,7 @@ def _end(dtype: DType, *, least: bool) -> str:
         return literal(-math.inf if least else math.inf, dtype)
     if dtype == "bool":
         return str(not least)
-    bits, unsigned = int(dtype.removeprefix("u")[3:]), dtype.startswith("u")
-    if bits == 64 and unsigned:
-        raise Unsayable("an extreme of uint64")
-    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return literal(low if least else high, dtype)
+    return literal(bounds(dtype)[0 if least else 1], dtype)
 
 
 REDUCTIONS = {
