@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any, ClassVar
 
 import array_api_compat.cupy as standard
 import cupy
@@ -18,6 +19,7 @@ class CupyBackend(NumPyLike):
     array_types = (cupy.ndarray,)
     xp = standard
     raw = cupy
+    functions: ClassVar[dict[str, Any]] = {"remainder": cupy.remainder}
 
     def scipy(self, part):
         return importlib.import_module(f"cupyx.scipy.{part}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend.random import threefry_2x32
+from jax.scipy import special
 
 from ember_ml.backend import jax_loops
 from ember_ml.backend.base import Backend
@@ -35,6 +37,13 @@ class JaxBackend(Backend):
     array_types = (jax.Array, Tracer)
     xp = jnp
     mended = frozenset(_COMPLEX.split())
+    functions: ClassVar[dict[str, Callable]] = {
+        "erf": special.erf,
+        "erfinv": special.erfinv,
+        "lgamma": special.gammaln,
+        "sigmoid": jax.nn.sigmoid,
+        "stop_gradient": jax.lax.stop_gradient,
+    }
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
@@ -141,36 +150,12 @@ class JaxBackend(Backend):
         return x.astype(self.place(dtype, None, None)["dtype"])
 
     @override
-    def erf(self, x):
-        return jax.scipy.special.erf(x)
-
-    @override
-    def erfinv(self, x):
-        return jax.scipy.special.erfinv(x)
-
-    @override
-    def lgamma(self, x):
-        return jax.scipy.special.gammaln(x)
-
-    @override
     def digamma(self, x):
-        return jnp.where(x == 0, -jnp.copysign(jnp.inf, x), jax.scipy.special.digamma(x))  # JAX: NaN at 0
-
-    @override
-    def remainder(self, x1, x2):
-        return self.with_sign_of(x2, jnp.remainder(x1, x2))
+        return jnp.where(x == 0, -jnp.copysign(jnp.inf, x), special.digamma(x))  # JAX: NaN at 0
 
     @override
     def sign(self, x):
         return jnp.where(x == 0, jnp.zeros_like(x), jnp.sign(x))  # XLA keeps the sign of zero
-
-    @override
-    def sigmoid(self, x):
-        return jax.nn.sigmoid(x)
-
-    @override
-    def stop_gradient(self, x):
-        return jax.lax.stop_gradient(x)
 
     @override
     def getitem(self, x, index):

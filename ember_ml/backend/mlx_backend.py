@@ -52,6 +52,7 @@ class MLXBackend(Backend):
         "bitwise_right_shift": "right_shift",
         "concat": "concatenate",
     }
+    functions: ClassVar[dict[str, Callable]] = {"stop_gradient": mx.stop_gradient}
     gaps = (
         tuple(
             Gap(op, _HALF_TRUE, dtypes=("float64",), when="accuracy", tolerance=2e-6)
@@ -115,10 +116,6 @@ class MLXBackend(Backend):
     @override
     def astype(self, x, dtype):
         return x.astype(self.native_dtype(dtype))
-
-    @override
-    def remainder(self, x1, x2):
-        return self.with_sign_of(x2, mx.remainder(x1, x2))
 
     @override
     def sign(self, x):
@@ -295,10 +292,6 @@ class MLXBackend(Backend):
         lows, highs = (list(side) for side in zip(*padding, strict=True))
         out = mx.conv_general(x, weight, stride, (lows, highs), dilation, input_dilation, groups)
         return mx.moveaxis(out, -1, 1)
-
-    @override
-    def stop_gradient(self, x):
-        return mx.stop_gradient(x)
 
     def _find(self, op):
         found = super()._find(op)  # factors of matrices MLX has on the CPU alone, and wants to be told

@@ -25,11 +25,11 @@ def override(function: Callable) -> Callable:
 
 
 def collect_overrides(cls: type) -> None:
-    """Gather the marked methods of a class in its `overrides`, beside those that it inherits."""
+    """Gather the marked methods and the `functions` of a class in its `overrides`, beside those inherited."""
     own = {f.overrides_op: f for f in list(vars(cls).values()) if getattr(f, "overrides_op", None)}
     for name in own:
         delattr(cls, name)
-    cls.overrides = {**cls.overrides, **own}  # pyright: ignore[reportAttributeAccessIssue]
+    cls.overrides = {**cls.overrides, **vars(cls).get("functions", {}), **own}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 _WIDE = {"bool": "int64", "int": "int64", "uint": "uint64"}  # the rule `accumulated`, ten times as quick
@@ -38,6 +38,7 @@ _WIDE = {"bool": "int64", "int": "int64", "uint": "uint64"}  # the rule `accumul
 class Standard:
     """The ops that need a word of translation on every engine, and no more."""
 
+    functions: ClassVar[dict[str, Callable]] = {}  # the engine's own that compute ops as they are, by op
     overrides: ClassVar[dict[str, Callable]] = {}
     translations: ClassVar[frozenset[Callable]] = frozenset()  # those that call the engine's own function
 
@@ -107,6 +108,10 @@ class Standard:
         return namespace.where(
             namespace.isnan(out) | (out == 0) | (quotient == 0), namespace.floor(quotient), out
         )
+
+    @override
+    def remainder(self, x1, x2):
+        return self.with_sign_of(x2, self.namespace.remainder(x1, x2))
 
     def with_sign_of(self, x2: Any, out: Any) -> Any:
         """Return a remainder with the sign of the divisor, zeros too, which engines leave as they come."""

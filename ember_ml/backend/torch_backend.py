@@ -59,6 +59,7 @@ class TorchBackend(Backend):
         **{op: f"linalg.{op}" for op in ("cholesky", "det", "eig", "qr", "slogdet", "solve", "svd")},
     }
     mended = frozenset({"acos", "expm1", "log1p", "tan", "tanh"})
+    functions: ClassVar[dict[str, Callable]] = {"relu": torch.relu, "sigmoid": torch.sigmoid}
     gaps = (
         *(Gap(op, _WHY, ("uint16", "uint32", "uint64"), "host") for op in _NO_UNSIGNED.split()),
         Gap("bitwise_right_shift", _WHY, ("uint16", "uint64"), "host"),
@@ -164,10 +165,6 @@ class TorchBackend(Backend):
             return torch.sgn(x)
         signs = torch.sign(x)  # 0 for NaN
         return torch.where(torch.isnan(x), x, signs) if x.is_floating_point() else signs
-
-    @override
-    def remainder(self, x1, x2):
-        return self.with_sign_of(x2, torch.remainder(x1, x2))
 
     @override
     def round(self, x):
@@ -283,14 +280,6 @@ class TorchBackend(Backend):
         if x.dtype != gate.dtype or not x.is_floating_point() or x.shape != gate.shape:
             return TABLE["gated"].define(x, gate)
         return torch.ops.aten.threshold_backward(x, gate, 0)  # the gradient of torch's own relu
-
-    @override
-    def relu(self, x):
-        return torch.relu(x)
-
-    @override
-    def sigmoid(self, x):
-        return torch.sigmoid(x)
 
     @override
     def logsumexp(self, x, axis, keepdims):
