@@ -14,7 +14,7 @@ from ember_ml.tensor import array
 
 NOISE = 100.0  # bytes a call: free lists, dicts that grow once. An entry kept with its text takes 500
 PYTHON_KEEPS = 300.0  # of a function made from text: names of files and of variables
-JAX_KEEPS = 500.0  # of a gradient: JAX notes each number that it puts on a device, up to a bound
+JAX_KEEPS = 500.0  # of a gradient: JAX itself notes each number that it puts on a device
 
 
 def step(carry, x):
@@ -73,7 +73,7 @@ def test_compiled_functions_that_are_gone_leave_nothing(be, name):
     f = {"line": lambda x: ops.sin(x) * 2.0, "loop": lambda x: ops.scan(step, x[0], x)}[name]
     x = be.array(np.ones((3, 4), "float32"))
     if be == "jax" and name == "loop":
-        pytest.skip("XLA compiles each anew, and keeps programs of its own, up to a bound")
+        pytest.skip("XLA compiles each anew, and keeps programs of its own")
     assert growth(lambda: compile(f, be, jit=be != "jax")(x), 100) < PYTHON_KEEPS
 
 
