@@ -45,10 +45,11 @@ def with_items(implementation: Callable, foreign: list[type], *args: Any, **attr
 
 def lifted(backend: Backend, implementation: Callable, *args: Any, **attrs: Any) -> Any:
     """Compute with Python numbers, of a sequence too, made arrays."""
-    like = next(a for a in tree.leaves(args) if type(a) not in SCALARS)
-    return implementation(
-        *tree.map(lambda a: backend.lift(a, like) if type(a) in SCALARS else a, args), **attrs
-    )
+    listed = type(args[0]) in (list, tuple)
+    given = args[0] if listed else args
+    like = next(a for a in given if type(a) not in SCALARS)
+    arrays = [backend.lift(a, like) if type(a) in SCALARS and a is not None else a for a in given]
+    return implementation(arrays, **attrs) if listed else implementation(*arrays, **attrs)
 
 
 def checked(backend: Backend, op: Op, compute: Callable, *args: Any, **attrs: Any) -> Any:
