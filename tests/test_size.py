@@ -15,7 +15,7 @@ CEILING = 20_800  # lines of code in all
 CENTRE = 3_000  # of core/, compiler/, and the two files of the backends that all engines share
 PER_ENGINE = 450  # lines of code in the file that says how one engine differs
 SHARE = 0.9  # of these that say so: renames, overrides, gaps; the rest are helpers
-FOR_ALL = 450  # lines of code in what engines have in common, and in what chooses one
+FOR_ALL = 390  # lines of code in what engines have in common, and in what chooses one
 
 ENGINES = {
     path.stem: path.read_text(encoding="utf-8") for path in (PACKAGE / "backend").glob("*_backend*.py")

@@ -86,10 +86,6 @@ class Vocabulary:
         """Return an array of this engine in the memory of the CPU."""
         return self.to_device(x, "cpu")
 
-    def get_available_memory(self) -> int:
-        """Return the bytes of memory that are free where this backend creates arrays."""
-        return self.memory_info(self.device)["available"]
-
     def tobytes(self, x: Any) -> bytes:
         """Return the values as bytes, the last axis fastest."""
         return self.to_numpy(x).tobytes()
