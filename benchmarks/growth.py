@@ -2,7 +2,7 @@
 """What grows: the time to compile with the size of a graph, and memory with the number of calls.
 
 - CPU µs of `compile` and the first call for each node of a graph, on NumPy: a chain, each node the argument
-  of the next, and a pyramid, nodes that meet two by two; both, and their gradients, of 1,000 and 10,000 nodes.
+  of the next, and a pyramid, nodes that meet two by two; both and their gradients, of 1,000 and 10,000 nodes.
   Sizes take turns; the ratio is that of a node of the larger to one of the smaller in the same round.
 - Bytes that a call leaves behind, on each engine: those that Python allocates (tracemalloc), and the resident
   memory of the process, after as many calls again have warmed it up.
