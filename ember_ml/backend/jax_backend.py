@@ -123,10 +123,10 @@ class JaxBackend(Backend):
         chosen = device or self.device
         return {"dtype": self.native_dtype(name), **({"device": _device(chosen)} if chosen else {})}
 
-    def extremes(self, indices: Any) -> tuple[int, int] | None:
+    def extremes(self, indices):
         if isinstance(indices, Tracer) or not indices.size:
             return None
-        return int(indices.min()), int(indices.max())
+        return super().extremes(np.asarray(indices))  # JAX would record its own min, though it has the values
 
     def values_of(self, x):
         return None if isinstance(x, Tracer) else self.to_numpy(x)

@@ -204,3 +204,11 @@ def test_faults_are_named(be):
         TypeError, match="scatter: dim_size must be given where the values of indices are not known"
     ):
         compile(lambda x, i: ops.scatter(x, i), be)(x, places)
+
+
+def test_indices_that_a_function_of_jax_closes_over_are_looked_at():
+    jax = pytest.importorskip("jax")
+    x, places = jax.numpy.arange(4.0), jax.numpy.asarray([3, 0])
+    np.testing.assert_array_equal(jax.jit(lambda x: ops.take(x, places))(x), [3, 0])
+    with pytest.raises(IndexError, match="index 3 is out of bounds"):
+        jax.jit(lambda x: ops.take(x[:2], places))(x)
