@@ -33,10 +33,11 @@ class NumPyLike(Backend):
 
     @override
     def sum(self, x, axis, keepdims, dtype):
-        return self.raw.add.reduce(x, axis=axis, keepdims=keepdims, dtype=self.total_dtype(x, dtype))
+        wanted = _WIDE.get(x.dtype.kind) if dtype is None else self.native_dtype(dtype)
+        return self.raw.add.reduce(x, axis=axis, keepdims=keepdims, dtype=wanted)
 
-    def total_dtype(self, x, dtype):  # a third of a running total's time is to ask for the dtype's kind
-        return _WIDE.get(x.dtype.kind) if dtype is None else self.native_dtype(dtype)
+    def total(self, run, x, dtype, **settings):  # these widen integers by themselves
+        return run(x, **settings) if dtype is None else run(x, dtype=self.native_dtype(dtype), **settings)
 
     @override
     def erf(self, x):
