@@ -85,6 +85,10 @@ class Arrays:
         """Return the bytes of a device's memory: `total`, `available`, and `used` by this process."""
         return host_memory()
 
+    def get_available_memory(self) -> int:
+        """Return the bytes of memory that are free where this backend creates arrays."""
+        return self.memory_info(self.device)["available"]
+
     def free_cache(self) -> None:
         """Give back memory that the engine keeps for later use."""
 
