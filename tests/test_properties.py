@@ -21,6 +21,7 @@ from ember_ml import backend
 from ember_ml.cli.samples import DATA_DEPENDENT, WRITTEN, call, cases, sample
 from ember_ml.compiler import compile, vjp
 from ember_ml.core import TABLE, Spec, as_dtype, rules, tree
+from ember_ml.core.dtypes import real_of
 from ember_ml.core.trace import constant
 from ember_ml.tensor import EmberTensor
 
@@ -196,7 +197,7 @@ def agree(got, want, gap):
         if w.dtype.kind in ("bool", "int", "uint"):
             np.testing.assert_array_equal(np.asarray(g), np.asarray(w))
         else:
-            close(np.asarray(g), np.asarray(w), rules.real_of(w.dtype), **loose)
+            close(np.asarray(g), np.asarray(w), real_of(w.dtype), **loose)
 
 
 COMPILABLE = [name for name in OPS if not TABLE[name].creates and name not in DATA_DEPENDENT]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ember_ml.core.dtypes import REAL, int64, promote
 from ember_ml.core.op import composite, primitive
-from ember_ml.core.rules import UnknownShape, data_dependent, operands, shape_of
+from ember_ml.core.rules import UnknownShape, data_dependent, kept, operands, shape_of
 from ember_ml.core.trace import constant
 from ember_ml.ops.comparison import equal, logical_not
 from ember_ml.ops.costs import halvings, size
@@ -95,7 +95,11 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Any
 
 
-@primitive(shape=data_dependent, vjp=constant, returns=UniqueAll)
+def _values_and_places(args, attrs):
+    return None, (kept(args, attrs)[1], int64, int64, int64)
+
+
+@primitive(shape=data_dependent, dtype=_values_and_places, vjp=constant, returns=UniqueAll)
 def unique_all(x, /):
     """The different values, rising; where each is first; which one each place holds; how often each occurs.
 
