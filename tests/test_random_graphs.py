@@ -5,11 +5,13 @@ several results, constants, mixed dtypes, empty arrays, loops and branches in lo
 mapped, differentiated and compiled within each other. On every engine a program gives NumPy's float64 values
 compiled, and its gradient is the same, by finite differences and by jax.grad and torch.autograd of the very
 same program. NumPy and torch get 300, one to a compiled function, and eagerly too; JAX and MLX, whose
-compilers take most of the time, 40, twenty to a compiled function, and one in ten eagerly too. A program that
-fails is printed as Python; one that has a function of its own is shrunk before.
+compilers take most of the time, 40 (EMBER_ML_PROGRAMS=300: that many), twenty to a compiled function, and one
+in ten eagerly too. A program that fails is printed as Python; one that has a function of its own is shrunk
+before.
 """
 
 import math
+import os
 import re
 import textwrap
 from functools import cached_property
@@ -318,6 +320,7 @@ def law(examples, *phases):
 
 
 TWENTY = st.lists(programs(), min_size=20, max_size=20)
+GROUPS = int(os.environ.get("EMBER_ML_PROGRAMS", "40")) // 20  # by hand, JAX and MLX get 300 too
 
 
 @law(300, Phase.shrink)
@@ -349,7 +352,7 @@ def test_torch_runs_programs_and_its_autograd_agrees(program):
 
 
 @pytest.mark.skipif("jax" not in ENGINES, reason="jax is not installed")
-@law(2)
+@law(GROUPS)
 @given(TWENTY)
 def test_jax_runs_programs_and_its_grad_agrees(programs):
     import jax
@@ -363,7 +366,7 @@ def test_jax_runs_programs_and_its_grad_agrees(programs):
 
 
 @pytest.mark.skipif("mlx" not in ENGINES, reason="mlx is not installed")
-@law(2)
+@law(GROUPS)
 @given(TWENTY)
 def test_mlx_runs_programs(programs):
     with use_backend("mlx") as be:
