@@ -230,7 +230,7 @@ def test_views_and_numbers_stand_in_the_boxes_that_read_them():
     assert said["sum"] == ["(·, axis=0)", "float32 (2,)"]
     assert {tuple(picture.lines(i)[1:2]) for i, t in picture.titles.items() if t == "add"} == {
         ("(·, array (3, 2))",),
-        ("(·, ones (2,))",),
+        ("(·, full (2,))",),
     }
 
 
