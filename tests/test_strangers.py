@@ -23,11 +23,8 @@ from fixtures.zoneout import ZoneoutRNN
 
 OWN = sorted(name for name, op in TABLE.items() if op.body is None and hasattr(LISTS, name))
 CASES = [case for case in all_cases() if case.op.name in (*OWN, "getitem", "stop_gradient")]
-TRUTHS = pytest.mark.xfail(raises=TypeError, strict=True, reason="the law of gradients multiplies truths")
 RULES = [
-    pytest.param(
-        law, case, id=f"{case}-{law}", marks=[TRUTHS] if str(case)[:8] + law == "astype-1gradients" else []
-    )
+    pytest.param(law, case, id=f"{case}-{law}")
     for case in CASES
     for law in LAWS
     if (law != "gradients" or case.dtype == "float64") and law != "arguments unchanged"  # see below

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ember_ml.backend.base import Backend
 
 
+class Lacking(NotImplementedError):
+    """An op that an engine does not have: its namespace has no such function, or a gap says so."""
+
+
 def on_host(backend: Backend, op: Op, *args: Any, **attrs: Any) -> Any:
     """Compute by NumPy: the arrays go over, without a copy where that can be, and the results come back."""
     from ember_ml.backend.host import host_engine

@@ -228,13 +228,13 @@ class Backend(Vocabulary, Standard, Arrays, Interpreter):
     def _find(self, op: Op) -> Callable:
         for gap in self.gaps:
             if gap.op == op.name and gap.when == "eager" and gap.dtypes is None:
-                raise NotImplementedError(f"{op.name} on {self}: {gap.reason}")
+                raise adapters.Lacking(f"{op.name} on {self}: {gap.reason}")
         own, there = self.overrides.get(op.name), self._in_namespace(op)
         if own is not None and (there is not None or own not in Standard.translations):
             return partial(own, self) if getattr(own, "overrides_op", None) else own
         if there is not None:
             return there
-        raise NotImplementedError(f"{op.name} on {self}: the engine has no such function; write an @override")
+        raise adapters.Lacking(f"{op.name} on {self}: the engine has no such function; write an @override")
 
     def _in_namespace(self, op: Op) -> Callable | None:
         for home in ("", "linalg.", "fft."):  # the standard's extensions

@@ -22,6 +22,7 @@ from rich.text import Text
 
 import ember_ml.ops  # noqa: F401  fills TABLE
 from ember_ml.backend import Backend, get_backend, register_backend, selection, unregister_backend
+from ember_ml.backend.adapters import Lacking
 from ember_ml.cli.errors import CommandError
 from ember_ml.cli.laws import LAWS, Case, all_cases, slopes_on_numpy, smooth, value_on_numpy
 from ember_ml.cli.samples import sample
@@ -127,6 +128,8 @@ def _hold(backend: Backend, case: Case, found: Findings) -> None:
         try:
             with backend.activated():
                 reason = holds(backend, case)
+        except Lacking:
+            found.counts[law]["lacking"] += 1
         except (AssertionError, LookupError, *FAULTS) as error:
             found.counts[law]["broken"] += 1
             found.broken.append((law, str(case), _first_words(error)))
@@ -143,12 +146,14 @@ def _first_words(error: Exception) -> str:
 def _show(console: Console, name: str, found: Findings) -> None:
     grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     grid.add_column("law")
-    for column in ("kept", "broken", "does not apply"):
+    for column in ("kept", "broken", "lacking", "does not apply"):
         grid.add_column(column, justify="right")
     for law, counts in found.counts.items():
         style = "bold red" if counts["broken"] else "green"
-        row = [f"{counts[word]:,}" for word in ("kept", "broken", "does not apply")]
-        grid.add_row(Text(law, style), row[0], Text(row[1], style), Text(row[2], "dim"))
+        kept, broken, *rest = (
+            f"{counts[word]:,}" for word in ("kept", "broken", "lacking", "does not apply")
+        )
+        grid.add_row(Text(law, style), kept, Text(broken, style), *(Text(word, "dim") for word in rest))
     console.print(grid)
     for law, case, words in found.broken[:_SHOWN]:
         console.print(Text.assemble((case, "bold"), f", {law}: {words}"), soft_wrap=True)

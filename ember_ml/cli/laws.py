@@ -292,6 +292,7 @@ def loss_of(op: Op, settings: dict, args: Any, weights: list) -> tuple[Callable,
 
     def weighted(o: Any, w: Any) -> Any:
         kind = as_dtype(w.dtype).kind
+        o = ops.astype(o, dtype=w.dtype) if as_dtype(o.dtype) == "bool" else o
         return ops.sum(ops.real(ops.multiply(o, w)) if kind == "complex" else ops.multiply(o, w))
 
     def f(*values: Any) -> Any:
@@ -358,12 +359,13 @@ def _key(op: Op, be: Backend) -> dict:
 
 def _passed_over(be: Backend, op: Op, args: list, settings: dict) -> str | None:
     """Say why a case does not apply: a dtype is missing, or a gap refuses it, which it then must."""
-    dtypes = [str(a.dtype) for a in tree.leaves(args)]
+    asked = [settings["dtype"]] if settings.get("dtype") is not None else []
+    dtypes = [str(as_dtype(d)) for d in (*(a.dtype for a in tree.leaves(args)), *asked)]
     if lacking := [d for d in dtypes if not be.supports(d)]:
         return f"{be} has no {lacking[0]}"
     for gap in be.gaps:
-        if gap.when == "eager" and gap.dtypes is not None and gap.covers(op.name, dtypes):
-            with raises(TypeError, gap.reason):
+        if gap.when == "eager" and gap.covers(op.name, dtypes):
+            with raises(NotImplementedError if gap.dtypes is None else TypeError, gap.reason):
                 call(op, native(be, args), settings)
             return gap.reason
     return None
