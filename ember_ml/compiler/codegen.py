@@ -29,6 +29,7 @@ from ember_ml.ops.elementwise import isfinite
 from ember_ml.ops.reduction import sum
 
 _SERIAL = count(1)
+_FREE: list[str] = []  # names of files that no program has any more: Python keeps each that it has compiled
 LONG = 100  # letters from which a view has a line of its own: Python nests expressions only so deep
 
 
@@ -48,9 +49,10 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = 
     """
     printer = _Printer(backend, debug=debug, plans=plans)
     source = printer.program("evaluate", graph)
-    file = f"<ember_ml compiled {next(_SERIAL)}>"
+    file = _FREE.pop() if _FREE else f"<ember_ml compiled {next(_SERIAL)}>"
     written(source, file, printer.scope)  # and its lines are there for tracebacks as long as the function is
-    weakref.finalize(printer.scope["evaluate"], linecache.cache.pop, file, None).atexit = False
+    for let_go in ((_FREE.append, file), (linecache.cache.pop, file, None)):
+        weakref.finalize(printer.scope["evaluate"], *let_go).atexit = False
     for name, body in printer.bodies.items():
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
