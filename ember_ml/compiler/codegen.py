@@ -50,14 +50,13 @@ def build(graph: Graph, backend: Backend, *, debug: bool = False, plans: bool = 
     printer = _Printer(backend, debug=debug, plans=plans)
     source = printer.program("evaluate", graph)
     file = _FREE.pop() if _FREE else f"<ember_ml compiled {next(_SERIAL)}>"
-    written(source, file, printer.scope)  # and its lines are there for tracebacks as long as the function is
-    for let_go in ((_FREE.append, file), (linecache.cache.pop, file, None)):
-        weakref.finalize(printer.scope["evaluate"], *let_go).atexit = False
+    run = written(source, file, printer.scope)["evaluate"]  # tracebacks show its lines as long as it is there
+    weakref.finalize(run, lambda: (linecache.cache.pop(file, None), _FREE.append(file))).atexit = False
     for name, body in printer.bodies.items():
         printer.scope[name].out_specs = body.out_specs
         if not any(step.op.spec for step in body.steps):  # the innermost loops, where the time goes
             printer.scope[name] = backend.jit_body(printer.scope[name])
-    return Built(printer.scope["evaluate"], source, printer.overwritten, printer.told)
+    return Built(run, source, printer.overwritten, printer.told)
 
 
 class _Printer:
