@@ -34,7 +34,7 @@ _SHOWN = 20  # broken cases; the others are counted
 
 @dataclass
 class Findings:
-    """What the laws said: how often each was kept, broken or did not apply, and what broke it."""
+    """What the laws said: how often each was kept, broken, lacked its op or did not apply; what broke it."""
 
     counts: dict[str, Counter] = field(default_factory=lambda: {law: Counter() for law in LAWS})
     broken: list[tuple[str, str, str]] = field(default_factory=list)  # law, case, in which words
